@@ -1,0 +1,41 @@
+"""The Celery app. A message is a nudge: the truth is a row, so no result backend and no long promises."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exportsite.settings")
+
+app = Celery("exportsite", set_as_current=True)
+app.config_from_object("django.conf:settings", namespace="CELERY")
+
+
+def _tick(task: str, every: int) -> dict[str, object]:
+    """A tick that nobody took before the next one is worth nothing: it expires a second earlier."""
+    return {"task": task, "schedule": float(every), "options": {"expires": every - 1}}
+
+
+app.conf.update(
+    task_serializer="json",
+    accept_content=["json"],
+    result_backend=None,
+    task_ignore_result=True,
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    task_create_missing_queues=True,
+    task_default_queue="exports",
+    worker_prefetch_multiplier=1,
+    worker_max_tasks_per_child=200,
+    worker_soft_shutdown_timeout=20,
+    worker_cancel_long_running_tasks_on_connection_loss=False,  # True leaves them unacked until the visibility timeout
+    worker_hijack_root_logger=False,
+    broker_connection_retry_on_startup=True,
+    broker_transport_options={"visibility_timeout": 6 * 3600},
+    timezone="UTC",
+    beat_schedule={
+        "requeue_lost": _tick("exports.requeue_lost", 15),
+        "expire": _tick("exports.expire", 60),
+        "sweep": _tick("exports.sweep", 3600),
+    },
+)
+app.autodiscover_tasks(["exports"])

@@ -1,0 +1,47 @@
+"""Two questions of whoever runs the server: is the process alive, and can it do its work."""
+
+import logging
+import tempfile
+from collections.abc import Callable
+
+from django.conf import settings
+from django.core.cache import cache
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+log = logging.getLogger(__name__)
+
+
+def healthz(_request: HttpRequest) -> HttpResponse:
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+def readyz(_request: HttpRequest) -> JsonResponse:
+    """200 when database, Redis and store answer, else 503; the reason goes to the log, not to strangers."""
+    found = {"database": _works(_database), "redis": _works(_redis), "store": _works(_store)}
+    return JsonResponse(found, status=200 if all(found.values()) else 503)
+
+
+def _works(check: Callable[[], None]) -> bool:
+    try:
+        check()
+    except Exception:  # whatever the reason, the answer is "not ready"
+        log.exception("not ready: %s", check.__name__)
+        return False
+    return True
+
+
+def _database() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM django_migrations LIMIT 1")
+
+
+def _redis() -> None:
+    cache.get("readyz")
+
+
+def _store() -> None:
+    settings.EXPORTS_STORE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=settings.EXPORTS_STORE) as file:
+        file.write(b"ready")
+        file.flush()

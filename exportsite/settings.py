@@ -1,0 +1,142 @@
+"""The settings: the only reader of the environment, in the order of .env.example."""
+
+from pathlib import Path
+
+from exportsite import embedded, env, logs
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env.load_file(env.path("ENV_FILE", BASE_DIR / ".env"))
+
+# --- The server -------------------------------------------------------------------------------------------------
+
+DEBUG = env.flag("DEBUG")
+DATA = env.path("DATA", BASE_DIR / "var")
+SECRET_KEY = env.text("SECRET_KEY") or embedded.secret_key(DATA, needed=bool(env.text("DATABASE_URL")) and not DEBUG)
+ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
+PUBLIC_URL = env.base_url("PUBLIC_URL", f"http://localhost:{env.integer('PORT', 8000)}")
+INSTANCE_NAME = env.text("INSTANCE_NAME", "local")
+
+# --- Where things are -------------------------------------------------------------------------------------------
+
+DATABASES = {"default": {**env.database("DATABASE_URL", embedded.database_url(DATA)), "CONN_MAX_AGE": 0}}
+REDIS_URL, CELERY_BROKER_URL = env.redis("REDIS_URL", embedded.redis_url(DATA))
+EXPORTS_STORE = env.path("EXPORTS_STORE", DATA / "store")
+ACCEL_REDIRECT = env.text("ACCEL_REDIRECT")
+if ACCEL_REDIRECT and not (ACCEL_REDIRECT.startswith("/") and ACCEL_REDIRECT.endswith("/")):
+    env.refuse("ACCEL_REDIRECT", "must begin and end with a slash, as in /stored/")
+
+# --- Exports ----------------------------------------------------------------------------------------------------
+
+EXPORT_EXPIRE = env.duration("EXPORT_EXPIRE", "3d")
+EXPORT_LEASE = env.duration("EXPORT_LEASE", "30s", units="smhd", minimum="5s")
+EXPORT_AUTOSTART = env.flag("EXPORT_AUTOSTART")
+EXPORT_STRICT_EASYDB_STATES = env.flag("EXPORT_STRICT_EASYDB_STATES")
+EXPORT_UNIQUE_NAMES = env.flag("EXPORT_UNIQUE_NAMES")
+
+# --- Sessions and logins ----------------------------------------------------------------------------------------
+
+SESSION_EXPIRE = env.duration("SESSION_EXPIRE", "7d")
+LOGIN_ATTEMPTS = env.integer("LOGIN_ATTEMPTS", 10, minimum=1)
+LOGIN_WINDOW = env.duration("LOGIN_WINDOW", "15m")
+PASSWORD_HASHER = env.choice("PASSWORD_HASHER", "argon2", ("argon2", "md5"))
+
+# --- Logs -------------------------------------------------------------------------------------------------------
+
+LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+LOG_JSON = env.flag("LOG_JSON")
+
+# === From here on nothing is read from the environment ==========================================================
+
+INSTALLED_APPS = [
+    "exportsite.apps.SiteConfig",
+    "cells.apps.CellsConfig",
+    "exports.apps.ExportsConfig",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "exportsite.urls"
+WSGI_APPLICATION = "exportsite.wsgi.application"
+APPEND_SLASH = False  # a redirect would be an answer in no dialect
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "exportsite",
+    }
+}
+
+PASSWORD_HASHERS = {
+    "argon2": ["django.contrib.auth.hashers.Argon2PasswordHasher", "django.contrib.auth.hashers.PBKDF2PasswordHasher"],
+    "md5": ["django.contrib.auth.hashers.MD5PasswordHasher"],
+}[PASSWORD_HASHER]
+AUTH_PASSWORD_VALIDATORS = [{"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"}]
+
+_HTTPS = PUBLIC_URL.startswith("https://")
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "no-referrer"
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _HTTPS else None
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _HTTPS
+SESSION_COOKIE_AGE = int(SESSION_EXPIRE.total_seconds())
+X_FRAME_OPTIONS = "DENY"
+
+STATIC_URL = "/static/"
+WHITENOISE_USE_FINDERS = True  # the files are served from where pip put them: no collectstatic step to forget
+WHITENOISE_MAX_AGE = 3600
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-us"
+USE_I18N = False
+
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "exportsite",
+    "DESCRIPTION": "Cells of documents and files, and their exports.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+LOGGING = logs.config(level=LOG_LEVEL, as_json=LOG_JSON)

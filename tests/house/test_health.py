@@ -1,0 +1,35 @@
+"""The two questions for load balancers, and the pages for people."""
+
+import pytest
+from django.test import Client
+
+
+@pytest.mark.django_db
+def test_the_server_is_ready_when_database_redis_and_store_answer(client: Client) -> None:
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (200, {"database": True, "redis": True, "store": True})
+
+
+@pytest.mark.django_db
+def test_the_server_is_not_ready_when_the_store_cannot_be_written(client: Client, settings, tmp_path) -> None:
+    (tmp_path / "a file").write_text("")
+    settings.EXPORTS_STORE = tmp_path / "a file" / "store"
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (503, {"database": True, "redis": True, "store": False})
+
+
+def test_a_live_process_says_so_without_any_server_behind_it(client: Client) -> None:
+    assert client.get("/healthz").content == b"ok\n"
+
+
+def test_every_page_asks_for_no_referrer_and_no_sniffing(client: Client) -> None:
+    answer = client.get("/")
+    assert answer["Referrer-Policy"] == "no-referrer"
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert b"/api/docs" in answer.content and b"/admin/" in answer.content
+
+
+def test_the_api_description_needs_nothing_from_other_hosts(client: Client) -> None:
+    page = client.get("/api/docs")
+    assert page.status_code == 200
+    assert b"//cdn" not in page.content and b"https://" not in page.content
