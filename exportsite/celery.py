@@ -1,10 +1,15 @@
 """The Celery app. A message is a nudge: the truth is a row, so no result backend and no long promises."""
 
 import os
+import warnings
 
 from celery import Celery
+from celery.platforms import SecurityWarning
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exportsite.settings")
+
+# Celery warns root because pickled messages could run anything; ours are JSON.
+warnings.filterwarnings("ignore", category=SecurityWarning)
 
 app = Celery("exportsite", set_as_current=True)
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -32,6 +37,7 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     broker_transport_options={"visibility_timeout": 6 * 3600},
     timezone="UTC",
+    beat_scheduler="celery.beat:Scheduler",  # in memory: ticks need no state file that a kill could spoil
     beat_schedule={
         "requeue_lost": _tick("exports.requeue_lost", 15),
         "expire": _tick("exports.expire", 60),

@@ -74,6 +74,10 @@ def _sockets(data: Path, wanted: Path, longest: str) -> Path:
     return Path("/tmp") / f"exportsite-{os.geteuid()}-{hashlib.sha256(os.fsencode(data)).hexdigest()[:12]}"  # noqa: S108
 
 
+def postgres_folder(data: Path) -> Path:
+    return _pg_home(data) / "data"
+
+
 def _pg_home(data: Path) -> Path:
     """PostgreSQL refuses to run as root, and the user it then runs as may not reach DATA (a project under /root)."""
     kept = _read(data / "pg-home")
@@ -85,8 +89,14 @@ def _pg_home(data: Path) -> Path:
     return Path("/var/lib/exportsite") / hashlib.sha256(os.fsencode(data)).hexdigest()[:12]
 
 
-def _pg_owner() -> pwd.struct_passwd | None:
-    return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+def _pg_owner(home: Path | None = None) -> pwd.struct_passwd | None:
+    """Whom PostgreSQL runs as when we are root: whoever made the cluster, else nobody."""
+    if os.geteuid():
+        return None
+    cluster = home / "data" if home else None
+    if cluster and cluster.exists():
+        return pwd.getpwuid(cluster.stat().st_uid)
+    return pwd.getpwnam("nobody")
 
 
 def _reachable(path: Path, uid: int) -> bool:
@@ -104,7 +114,8 @@ def _reachable(path: Path, uid: int) -> bool:
 
 def start_postgres(data: Path, *options: str) -> Child:
     """Ready for connections, with our database in it; `options` as in `fsync=off`."""
-    home, owner = _pg_home(data), _pg_owner()
+    home = _pg_home(data)
+    owner = _pg_owner(home)
     as_owner = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []} if owner else {}
     sockets = _sockets(data, home / "run", "pg/.s.PGSQL.5432")
     _make_folder(data, 0o711 if owner else 0o700)

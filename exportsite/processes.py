@@ -7,7 +7,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -24,6 +24,9 @@ class Child(subprocess.Popen[bytes]):
     The kernel watches the *thread* that started the child: start children from the main thread.
     """
 
+    #: Open files that every child inherits: a lock held by them too is free only when all are gone.
+    inherited: ClassVar[tuple[int, ...]] = ()
+
     def __init__(self, name: str, argv: Sequence[str | Path], *, stop_signal: int = signal.SIGTERM, **popen: Any):
         self.name, self.stop_signal = name, stop_signal
         parent = os.getpid()
@@ -32,6 +35,7 @@ class Child(subprocess.Popen[bytes]):
             start_new_session=True,
             preexec_fn=_die_with(parent, stop_signal),
             stdin=subprocess.DEVNULL,
+            pass_fds=self.inherited,
             **popen,
         )
 

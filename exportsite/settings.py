@@ -11,10 +11,13 @@ env.load_file(env.path("ENV_FILE", BASE_DIR / ".env"))
 
 DEBUG = env.flag("DEBUG")
 DATA = env.path("DATA", BASE_DIR / "var")
-SECRET_KEY = env.text("SECRET_KEY") or embedded.secret_key(DATA, needed=bool(env.text("DATABASE_URL")) and not DEBUG)
+EMBEDDED_DATABASE = not env.text("DATABASE_URL")
+EMBEDDED_REDIS = not env.text("REDIS_URL")
+SECRET_KEY = env.text("SECRET_KEY") or embedded.secret_key(DATA, needed=not (EMBEDDED_DATABASE or DEBUG))
 ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
-PUBLIC_URL = env.base_url("PUBLIC_URL", f"http://localhost:{env.integer('PORT', 8000)}")
+PORT = env.integer("PORT", 8000, minimum=1)
+PUBLIC_URL = env.base_url("PUBLIC_URL", f"http://localhost:{PORT}")
 INSTANCE_NAME = env.text("INSTANCE_NAME", "local")
 
 # --- Where things are -------------------------------------------------------------------------------------------
@@ -67,6 +70,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
