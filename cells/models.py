@@ -1,0 +1,142 @@
+"""What people own: cells with documents and files, and the blobs that hold the bytes.
+
+Rows of a cell carry a `generation`. Only rows of `Cell.generation` are visible; an import fills the next
+generation beside it and switches the number in one transaction.
+"""
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+
+class Encoding(models.TextChoices):
+    RAW = "raw"
+    #: One raw DEFLATE stream with a full flush after every 1 MiB of plain bytes.
+    DEFLATE = "deflate"
+
+
+class Cell(models.Model):
+    """One person's (or project's) data."""
+
+    name = models.CharField(max_length=128, unique=True, db_collation="C")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="cells")
+    #: Bytes that documents, files and old versions may fill together; null is no limit.
+    quota = models.BigIntegerField(null=True)
+    generation = models.PositiveIntegerField(default=1)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(quota__gte=0), name="cell_quota_not_negative")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Document(models.Model):
+    """One JSON document, named by doctype and id inside a cell."""
+
+    cell = models.ForeignKey(Cell, on_delete=models.CASCADE, related_name="documents")
+    generation = models.PositiveIntegerField()
+    doctype = models.CharField(max_length=128, db_collation="C")
+    doc_id = models.CharField(max_length=256, db_collation="C")
+    #: `<n>-<md5 of the stored body>`: n counts the writes, as CouchDB does (`spec/move.md §3`).
+    rev = models.CharField(max_length=64)
+    body = models.JSONField()
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["cell", "generation", "doctype", "doc_id"], name="document_once")
+        ]
+
+
+class Blob(models.Model):
+    """The bytes of one content, named by its SHA-256; stored once, in one encoding, never overwritten.
+
+    `size` and `crc32` speak of the plain bytes, `stored_size` and `stored_crc32` of the bytes on disk.
+    The place is `store_file` (relative to the blob store's root) and `offset`; it may change when a pack is
+    rewritten, the stored bytes may not.
+    """
+
+    sha256 = models.CharField(max_length=64, primary_key=True, db_collation="C")
+    size = models.BigIntegerField()
+    crc32 = models.BigIntegerField()
+    encoding = models.CharField(max_length=8, choices=Encoding.choices)
+    stored_size = models.BigIntegerField()
+    stored_crc32 = models.BigIntegerField()
+    store_file = models.CharField(max_length=128, db_collation="C")
+    offset = models.BigIntegerField()
+    #: Little-endian u64 each: where plain MiB 1, 2, 3 … begin in the stored stream. Empty for raw or ≤ 1 MiB.
+    points = models.BinaryField(default=b"")
+    #: Last time somebody put this content; the sweeper leaves anything younger than a day alone.
+    touched_at = models.DateTimeField(default=timezone.now)
+    #: When the sweeper first found that nobody refers to it; freezes and downloads that began before may still read it.
+    unreferenced_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["store_file"], name="blob_by_store_file")]
+
+
+class File(models.Model):
+    """A file or a folder of a cell. Folders have rows of their own, so empty ones survive."""
+
+    cell = models.ForeignKey(Cell, on_delete=models.CASCADE, related_name="files")
+    generation = models.PositiveIntegerField()
+    #: As `validators.normal_path` leaves it: no leading or trailing slash.
+    path = models.CharField(max_length=4096, db_collation="C")
+    #: The path of the folder that holds it, "" at the top.
+    folder = models.CharField(max_length=4096, db_collation="C")
+    is_folder = models.BooleanField(default=False)
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, null=True, related_name="+", db_column="sha256")
+    size = models.BigIntegerField(default=0)
+    mtime = models.DateTimeField()
+    executable = models.BooleanField(default=False)
+    content_type = models.CharField(max_length=127, default="application/octet-stream")
+    #: Counts the contents this path has had; old ones are FileVersion rows.
+    version = models.PositiveIntegerField(default=1)
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["cell", "generation", "path"], name="file_once"),
+            models.CheckConstraint(
+                condition=models.Q(is_folder=True, blob=None) | models.Q(is_folder=False, blob__isnull=False),
+                name="file_has_a_blob_unless_folder",
+            ),
+        ]
+        indexes = [models.Index(fields=["cell", "generation", "folder", "path"], name="file_by_folder")]
+
+
+class FileVersion(models.Model):
+    """A content that a file had before it was overwritten."""
+
+    file = models.ForeignKey(File, on_delete=models.CASCADE, related_name="versions")
+    version = models.PositiveIntegerField()
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+", db_column="sha256")
+    size = models.BigIntegerField()
+    mtime = models.DateTimeField()
+    content_type = models.CharField(max_length=127)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["file", "version"], name="file_version_once")]
+
+
+class AccessToken(models.Model):
+    """A bearer of rights: a v1 session, or a token made for a program. Only its SHA-256 is kept."""
+
+    digest = models.CharField(max_length=64, primary_key=True)
+    #: Null: a session that has not authenticated yet (`spec/v1.md §2.1`).
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="tokens")
+    #: Set: the token is good for this cell only.
+    cell = models.ForeignKey(Cell, on_delete=models.CASCADE, null=True, related_name="tokens")
+    #: `session` (everything its user may do through v1), `root` on a cell, `io.cozy.exports`, …
+    scopes = models.JSONField(default=list)
+    created_at = models.DateTimeField(default=timezone.now)
+    authenticated_at = models.DateTimeField(null=True)
+    #: A session's expiry moves on with each authenticated call; a program's token has a fixed one, or none.
+    expires_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)
+    language = models.CharField(max_length=16, default="en-US")

@@ -1,0 +1,128 @@
+"""ZIP (APPNOTE 6.3.10): no data descriptors, ZIP64 only where a number needs it, UTF-8 names, Unix times and modes."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import lru_cache
+from struct import Struct
+
+from exports.engine.entries import Body, Entry, Form, Mark, Piece
+from exports.engine.formats.base import Format
+
+LOCAL = Struct("<4sHHHIIIIHH")
+CENTRAL = Struct("<4sHHHHIIIIHHHHHII")
+END64 = Struct("<4sQHHIIQQQQ")
+LOCATOR64 = Struct("<4sIQI")
+END = Struct("<4sHHHHIIH")
+TIMES = Struct("<HHBi")
+SIZES64 = Struct("<HHQQ")
+
+LIMIT32 = 0xFFFFFFFF
+LIMIT16 = 0xFFFF
+UNIX = 3 << 8
+UTF8_NAME = 1 << 11
+STORED, DEFLATED = 0, 8
+FOLDER_ATTRIBUTE = 0x10
+#: What fits the signed 32 bits of the extended timestamp.
+TIMES_FIRST, TIMES_LAST = -(2**31), 2**31 - 1
+DOS_FIRST = (1 << 21) | (1 << 16)
+DOS_LAST = (127 << 25) | (12 << 21) | (31 << 16) | (23 << 11) | (59 << 5) | 29
+
+
+@lru_cache(maxsize=4096)
+def dos_day(day: int) -> int:
+    """The DOS date of a day since 1970, in the upper half of 32 bits; outside 1980–2107 -1 or 1 (before, after)."""
+    if not 3652 <= day < 50769:
+        return -1 if day < 3652 else 1
+    date = datetime.fromtimestamp(day * 86400, UTC)
+    return ((date.year - 1980) << 25) | (date.month << 21) | (date.day << 16)
+
+
+def dos_time(seconds: int) -> int:
+    """Date and time of ZIP, in UTC so that it is the same on every machine; clamped to 1980–2107."""
+    day, second = divmod(seconds, 86400)
+    date = dos_day(day)
+    if date in (-1, 1):
+        return DOS_FIRST if date == -1 else DOS_LAST
+    return date | (second // 3600 << 11) | (second % 3600 // 60 << 5) | (second % 60 // 2)
+
+
+class Zip64(Format):
+    name = "zip"
+    extension = ".zip"
+    content_type = "application/zip"
+    edition = "zip.1"
+    has_directory = True
+
+    def after(self, entry: Entry, mark: Mark) -> Mark:
+        ordinal, offset, central, count = mark
+        # An ASCII name has as many bytes as characters; encoding each of 300,000 names costs more than asking.
+        name = len(entry.name) if entry.name.isascii() else len(entry.name.encode())
+        extra = 9 if TIMES_FIRST * 1000000 <= entry.mtime < (TIMES_LAST + 1) * 1000000 else 0
+        local_extra = central_extra = extra
+        if entry.size >= LIMIT32 or entry.stored_size >= LIMIT32:
+            local_extra += 20
+            central_extra += 20
+        if offset >= LIMIT32:
+            central_extra += 8 if central_extra > extra else 12
+        return Mark(
+            entry.ordinal + 1,
+            offset + 30 + name + local_extra + entry.stored_size,
+            central + 46 + name + central_extra,
+            count + 1,
+        )
+
+    def pieces(self, entry: Entry, mark: Mark) -> Iterator[Piece]:
+        name, flags, method, needed, times = self._common(entry)
+        size, stored, extra = entry.size, entry.stored_size, times
+        if size >= LIMIT32 or stored >= LIMIT32:
+            extra = SIZES64.pack(1, 16, size, stored) + times
+            size = stored = LIMIT32
+        when = dos_time(entry.mtime // 1000000)
+        yield (
+            LOCAL.pack(b"PK\3\4", needed, flags, method, when, entry.crc32, stored, size, len(name), len(extra))
+            + name
+            + extra
+        )
+        if entry.stored_size:
+            yield Body(entry, Form.STORED, entry.stored_size)
+
+    @staticmethod
+    def _common(entry: Entry) -> tuple[bytes, int, int, int, bytes]:
+        name = entry.name.encode()
+        flags = 0 if len(name) == len(entry.name) else UTF8_NAME
+        method = DEFLATED if entry.encoding == "deflate" else STORED
+        needed = 45 if entry.size >= LIMIT32 or entry.stored_size >= LIMIT32 else 20
+        seconds = entry.mtime // 1000000
+        times = TIMES.pack(0x5455, 5, 1, seconds) if TIMES_FIRST <= seconds <= TIMES_LAST else b""
+        return name, flags, method, needed, times
+
+    def directory(self, entry: Entry, offset: int) -> bytes:
+        name, flags, method, needed, times = self._common(entry)
+        size, stored, values = entry.size, entry.stored_size, b""
+        if size >= LIMIT32 or stored >= LIMIT32:
+            values = size.to_bytes(8, "little") + stored.to_bytes(8, "little")
+            size = stored = LIMIT32
+        if offset >= LIMIT32:
+            values += offset.to_bytes(8, "little")
+            offset, needed = LIMIT32, 45
+        extra = b"\1\0" + len(values).to_bytes(2, "little") + values + times if values else times
+        return (
+            CENTRAL.pack(
+                b"PK\1\2", UNIX | needed, needed, flags, method, dos_time(entry.mtime // 1000000), entry.crc32,
+                stored, size, len(name), len(extra), 0, 0, 0,
+                entry.mode << 16 | (FOLDER_ATTRIBUTE if entry.is_folder else 0), offset,
+            )  # fmt: skip
+            + name
+            + extra
+        )
+
+    def closing(self, end: Mark) -> bytes:
+        start, size, count = end.offset, end.aux, end.count
+        if start < LIMIT32 and size < LIMIT32 and count < LIMIT16:
+            return END.pack(b"PK\5\6", 0, 0, count, count, size, start, 0)
+        few = min(count, LIMIT16)
+        return (
+            END64.pack(b"PK\6\6", 44, UNIX | 45, 45, 0, 0, count, count, size, start)
+            + LOCATOR64.pack(b"PK\6\7", 0, start + size, 1)
+            + END.pack(b"PK\5\6", 0, 0, few, few, min(size, LIMIT32), min(start, LIMIT32), 0)
+        )

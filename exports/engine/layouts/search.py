@@ -1,0 +1,55 @@
+"""The v1 layout: files under their paths; documents, if wanted, as one JSON file for each doctype."""
+
+from collections.abc import Iterator
+from functools import partial
+
+from cells.reading import Snapshot
+from exports.engine.entries import Entry
+from exports.engine.freeze import Layout, cell_entries
+from exports.engine.names import Names
+from exports.engine.pack import Pack
+
+FOLDER = "documents"
+
+
+def search(*, documents: str | None, doctypes: list[str] | None, instance: str) -> Layout:
+    """`documents`: "json" for a v1 search answer a doctype (`spec/v1.md §8.6`), "lines" for NDJSON as our REST takes
+    it, None for files alone. `doctypes`: None is all. `instance`: the part behind the @ of global object ids."""
+    return partial(_entries, documents=documents, doctypes=doctypes, instance=instance)
+
+
+def _entries(
+    snapshot: Snapshot,
+    cells: list[tuple[int, str]],
+    names: Names,
+    pack: Pack,
+    *,
+    documents: str | None,
+    doctypes: list[str] | None,
+    instance: str,
+) -> Iterator[Entry]:
+    for cell_id, cell_name in cells:
+        prefix = f"{cell_name}/" if len(cells) > 1 else ""
+        yield from cell_entries(snapshot, cell_id, prefix, names)
+        if not documents:
+            continue
+        # Behind the files, so that a cell's own "documents" keeps its name.
+        folder = names.beside(prefix, FOLDER)
+        for doctype, count, changed in snapshot.doctypes(cell_id):
+            if doctypes is not None and doctype not in doctypes:
+                continue
+            if documents == "lines":
+                name, text = f"{doctype}.jsonl", snapshot.documents(cell_id, doctype, "lines", instance)
+            else:
+                name, text = f"{doctype}.json", _answer(snapshot, cell_id, doctype, count, instance)
+            yield pack.add(names.beside(folder + "/", name), text, mtime=changed)
+
+
+def _answer(snapshot: Snapshot, cell_id: int, doctype: str, count: int, instance: str) -> Iterator[bytes]:
+    yield b'{"type": "objects", "format": "long", "objecttypes": ["%b"], "offset": 0, ' % doctype.encode()
+    yield b'"limit": null, "count": %d, "objects": [\n' % count
+    first = True
+    for line in snapshot.documents(cell_id, doctype, "objects", instance):
+        yield line if first else b"," + line
+        first = False
+    yield b"]}\n"

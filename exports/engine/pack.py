@@ -1,0 +1,55 @@
+"""A run's pack file: what the run itself produced, one content behind another."""
+
+import os
+from collections.abc import Iterable
+
+from cells.encoding import Encoder
+from exports.engine.entries import FILE_MODE, Entry
+from exports.engine.volumes import CHUNK
+
+
+class Pack:
+    """Appends generated contents to one file. Nothing refers to it before `seal` made it durable."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._file = open(path, "ab", buffering=CHUNK)
+        self._position = self._file.tell()
+
+    def add(self, name: str, chunks: Iterable[bytes], *, mtime: int) -> Entry:
+        """Encode and append one content. The entry has no ordinal yet."""
+        begin = self._position
+        encoder = Encoder(self._write)
+        try:
+            for chunk in chunks:
+                encoder.feed(chunk)
+            stored = encoder.finish()
+        except BaseException:
+            encoder.abort()
+            raise
+        return Entry(
+            ordinal=-1,
+            name=name,
+            path=None,
+            mode=FILE_MODE,
+            mtime=mtime,
+            size=stored.size,
+            crc32=stored.crc32,
+            sha256=stored.sha256,
+            encoding=stored.encoding,
+            stored_size=stored.stored_size,
+            stored_crc32=stored.stored_crc32,
+            pack_offset=begin,
+            points=stored.points,
+        )
+
+    def _write(self, data: bytes) -> None:
+        self._position += len(data)
+        self._file.write(data)
+
+    def seal(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()

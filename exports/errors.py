@@ -1,0 +1,115 @@
+"""Every domain error of exporting, once. Dialects give them shapes; see `cells.errors` for the base."""
+
+from cells.errors import DomainError, Kind
+
+
+class ExportNotFound(DomainError):
+    """Export {id} not found."""
+
+    code = "export_not_found"
+    kind = Kind.NOT_FOUND
+
+
+class ExportNotRunning(DomainError):
+    """Export {id} is not running."""
+
+    code = "export_not_running"
+    kind = Kind.NOT_FOUND
+
+
+class AlreadyRunning(DomainError):
+    """Export {id} is pending or processing already."""
+
+    code = "export_already_running"
+    kind = Kind.CONFLICT
+
+
+class ExportNameRequired(DomainError):
+    """An export with schedules needs an explicit name."""
+
+    code = "export_name_required"
+
+
+class ExportNameTaken(DomainError):
+    """You have another export called {name!r}."""
+
+    code = "export_name_taken"
+    kind = Kind.CONFLICT
+
+
+class VersionMismatch(DomainError):
+    """The export is at version {expected} after this update, not {provided}."""
+
+    code = "version_mismatch"
+    kind = Kind.CONFLICT
+
+
+class DefinitionRefused(DomainError):
+    """{attribute}: {reason}."""
+
+    #: `fault` in params says which: attribute_expected, type_mismatch, invalid_value or attribute_not_accepted.
+    code = "definition_refused"
+
+
+class PasskeyInvalid(DomainError):
+    """The passkey opens no export."""
+
+    code = "passkey_invalid"
+    kind = Kind.FORBIDDEN
+
+
+class NothingPublished(DomainError):
+    """Export {id} has no archive to download: it is {state}."""
+
+    code = "nothing_published"
+
+
+class EntryNotFound(DomainError):
+    """The export holds no {what} called {path!r}."""
+
+    code = "entry_not_found"
+
+
+class VolumeNotFound(DomainError):
+    """The export offers no archive called {name!r}."""
+
+    code = "volume_not_found"
+
+
+class LeaseLost(DomainError):
+    """Run {run_id} belongs to another worker now."""
+
+    code = "lease_lost"
+    kind = Kind.CONFLICT
+
+
+class RunStopped(DomainError):
+    """Run {run_id} was asked to stop."""
+
+    code = "run_stopped"
+    kind = Kind.CONFLICT
+
+
+class RunLost(DomainError):
+    """Run {run_id} lost its worker {attempts} times."""
+
+    code = "run_lost"
+    kind = Kind.UNAVAILABLE
+
+
+class NoSpace(DomainError):
+    """There is no space left on {mount}."""
+
+    code = "no_space"
+    kind = Kind.UNAVAILABLE
+
+
+class EntriesDamaged(DomainError):
+    """{count} entries cannot be read whole."""
+
+    code = "entries_damaged"
+    kind = Kind.UNAVAILABLE
+
+    def __init__(self, damaged: dict[int, str]) -> None:
+        self.damaged = damaged
+        super().__init__(count=len(damaged))

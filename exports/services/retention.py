@@ -1,0 +1,82 @@
+"""What ends by itself: archives that expire, files that nobody refers to."""
+
+import shutil
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from exports.models import Export, Run, Volume
+from exports.services import lifecycle, manifest, store
+from exports.states import DOWNLOADABLE, FINAL, RunState
+
+#: A reader notes that it reads every half minute; this much silence means it went away.
+READ_GRACE = timedelta(minutes=10)
+#: What a worker has made and not yet told the database of is younger than this.
+ORPHAN_AGE = timedelta(days=1)
+
+
+def expire(*, now: datetime | None = None) -> int:
+    """Remove the archives of runs past their time, unless somebody is reading; and of runs that are superseded.
+
+    How many runs.
+    """
+    now = now or timezone.now()
+    idle = Q(last_read_at=None) | Q(last_read_at__lt=now - READ_GRACE)
+    past = Run.objects.filter(idle, state__in=DOWNLOADABLE)
+    published = Export.objects.filter(published_run__isnull=False).values("published_run")
+    # A superseded run stays a while: somebody may be resuming it.
+    superseded = Q(export__isnull=False, finished_at__lt=now - READ_GRACE) & ~Q(pk__in=published)
+    count = 0
+    for run in past.filter(Q(expires_at__lt=now) | superseded).iterator():
+        count += run_expire(run)
+    for run in Run.objects.filter(state__in=(RunState.FAILED, RunState.STOPPED)).exclude(pack_file="").iterator():
+        run_purge(run)
+    return count
+
+
+def run_expire(run: Run) -> bool:
+    moved = lifecycle.transition(run.pk, RunState.EXPIRED)
+    if moved:
+        run_purge(run)
+    return moved
+
+
+def run_purge(run: Run) -> None:
+    """Drop rows and files of a run that is over; its history stays."""
+    with transaction.atomic():
+        run.volumes.all().delete()
+        manifest.manifest_clear(run_id=run.pk)
+        pack = run.pack_file
+        Run.objects.filter(pk=run.pk, state__in=FINAL).update(pack_file="")
+    if pack:
+        (store.folder("runs") / pack).unlink(missing_ok=True)
+    shutil.rmtree(store.folder("volumes") / str(run.pk), ignore_errors=True)
+
+
+def sweep(*, now: datetime | None = None) -> int:
+    """Remove files of runs that no row refers to: left by workers that were killed. How many."""
+    now = now or timezone.now()
+    old = (now - ORPHAN_AGE).timestamp()
+    count = 0
+    for path in store.folder("runs").iterdir():
+        if path.stat().st_mtime < old and not Run.objects.filter(pack_file=path.name).exists():
+            path.unlink(missing_ok=True)
+            count += 1
+    for folder in store.folder("volumes").iterdir():
+        for path in folder.iterdir():
+            name = f"{folder.name}/{path.name}"
+            if path.stat().st_mtime < old and not Volume.objects.filter(store_file=name).exists():
+                path.unlink(missing_ok=True)
+                count += 1
+        _remove_empty(folder)
+    return count
+
+
+def _remove_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        pass

@@ -1,0 +1,192 @@
+"""One run, from claim to publication: freeze, plan, write, prove, publish."""
+
+import logging
+import secrets
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+from django.conf import settings
+from django.db import OperationalError, transaction
+from django.utils import timezone
+
+from cells.errors import CellNotFound, DomainError
+from cells.models import Cell
+from cells.reading import Snapshot
+from exports.engine import manifest as text
+from exports.engine.contents import damage
+from exports.engine.entries import Entry
+from exports.engine.freeze import freeze
+from exports.engine.layouts.search import search
+from exports.engine.names import Names
+from exports.engine.pack import Pack
+from exports.errors import EntriesDamaged, LeaseLost, RunStopped
+from exports.models import Run, RunEntry
+from exports.services import lifecycle, manifest, planning, store, writing
+from exports.services.progress import Progress
+
+log = logging.getLogger(__name__)
+
+#: Entries that freeze handles between two looks at the clock.
+TICK_ENTRIES = 500
+
+
+def run_export(*, run_id: int) -> Run | None:
+    """Do a pending run to its end. Harmless when called twice, at once, or for a run that is over: then None."""
+    run = lifecycle.claim(run_id=run_id)
+    if run is None:
+        return None
+    try:
+        progress = Progress(run)
+        if not run.manifest_sha256:
+            freeze_run(run, progress)
+        write_run(run, progress)
+        lifecycle.publish(run, warnings=warnings(run), missing=missing_count(run))
+    except LeaseLost:
+        log.warning("run %s: its lease was lost, another worker has it", run.pk)
+    except RunStopped:
+        lifecycle.run_end_stopped(run)
+    except DomainError as error:
+        lifecycle.run_fail(run, error)
+    except OperationalError:
+        # The database went away. The run keeps its state; when the lease is over somebody goes on with it.
+        raise
+    except Exception:
+        log.exception("run %s failed", run.pk)
+        lifecycle.run_fail(run)
+    run.refresh_from_db()
+    return run
+
+
+def freeze_run(run: Run, progress: Progress) -> None:
+    """Read the cells in one snapshot and seal the manifest. What an earlier attempt left unsealed goes first."""
+    progress.phase("freeze")
+    manifest.manifest_clear(run_id=run.pk)
+    run.pack_file = f"{run.pk}.{secrets.token_hex(8)}"
+    pack = Pack(store.pack_path(run))
+    names = Names()
+    try:
+        with Snapshot() as snapshot:
+            frozen_at = timezone.now()
+            entries = freeze(snapshot, cells_of(run), layout_of(run), names, pack)
+            count = manifest.manifest_write(run_id=run.pk, entries=_ticking(entries, progress))
+        seal_run(run, progress, pack, name=names.beside("", text.NAME), ordinal=count, frozen_at=frozen_at)
+    except BaseException:
+        pack.close()
+        Path(pack.path).unlink(missing_ok=True)
+        raise
+    pack.close()
+
+
+def seal_run(run: Run, progress: Progress, pack: Pack, *, name: str, ordinal: int, frozen_at: datetime) -> None:
+    """Close the manifest with its own text, `manifest.json`, as entry `ordinal`; from here on nothing changes."""
+    source = planning.run_source(run)
+    seal = text.Seal()
+    missing = list(manifest.missing_iter(run_id=run.pk))  # bounded by what was found damaged
+    for path, reason in missing:
+        seal.miss(path, reason)
+    lines = text.lines(_sealing(source(0, ordinal), seal, progress), missing)
+    closing = pack.add(name, lines, mtime=0)._replace(ordinal=ordinal, mtime=seal.newest)
+    pack.seal()
+    with transaction.atomic():
+        RunEntry.objects.filter(run=run, ordinal=ordinal).delete()
+        manifest.manifest_write(run_id=run.pk, entries=[closing])
+        run.manifest_sha256, run.entry_count = seal.hexdigest(), ordinal + 1
+        run.entry_bytes, run.frozen_at = seal.bytes, frozen_at
+        lifecycle.heartbeat(
+            run,
+            pack_file=run.pack_file,
+            manifest_sha256=run.manifest_sha256,
+            entry_count=run.entry_count,
+            entry_bytes=run.entry_bytes,
+            frozen_at=frozen_at,
+        )
+
+
+def _ticking(entries: Iterable[Entry], progress: Progress) -> Iterator[Entry]:
+    for number, entry in enumerate(entries):
+        if not number % TICK_ENTRIES:
+            progress.tick(0)
+        yield entry
+
+
+def _sealing(entries: Iterable[Entry], seal: text.Seal, progress: Progress) -> Iterator[Entry]:
+    for entry in _ticking(entries, progress):
+        seal.add(entry)
+        yield entry
+
+
+def cells_of(run: Run) -> list[tuple[int, str]]:
+    """[(id, name)] by name. The owner's rights of this moment count, not those of the order."""
+    owned = Cell.objects.filter(owner=run.owner).order_by("name")
+    names = run.order.get("cells")
+    if names is None:
+        return list(owned.values_list("pk", "name"))
+    found = list(owned.filter(name__in=names).values_list("pk", "name"))
+    if absent := set(names) - {name for _, name in found}:
+        raise CellNotFound(name=min(absent))
+    return found
+
+
+def layout_of(run: Run):
+    definition = run.order.get("definition", {})
+    return search(
+        documents=definition.get("documents") or ("json" if definition.get("json") else None),
+        doctypes=(definition.get("search") or {}).get("objecttypes"),
+        instance=settings.INSTANCE_NAME,
+    )
+
+
+def write_run(run: Run, progress: Progress) -> None:
+    """Plan the archives, write those that are to be stored, and prove every byte of the rest.
+
+    When content is found damaged, its entries leave the manifest, the seal is renewed, and all begins again:
+    once for each new finding, so at most as often as entries break while it runs.
+    """
+    while True:
+        try:
+            if not run.volumes.filter(packer__in=planning.DEFAULT_PACKERS).exists():
+                planning.volumes_plan(run, planning.run_source(run), stored=run.order.get("packers", ()))
+            if run.volumes.filter(stored=True).exists():
+                writing.volumes_write(run, progress)
+            else:
+                _prove(run, progress)
+            return
+        except EntriesDamaged as error:
+            reseal_run(run, progress, error.damaged)
+
+
+def _prove(run: Run, progress: Progress) -> None:
+    """Check every stored byte that a computed archive will send."""
+    progress.phase("verify", planned=run.entry_bytes)
+
+    def counted(entries: Iterable[Entry]) -> Iterator[Entry]:
+        for entry in entries:
+            progress.tick(entry.size)
+            yield entry
+
+    if found := dict(damage(counted(planning.run_source(run)(0, run.entry_count)))):
+        raise EntriesDamaged(found)
+
+
+def reseal_run(run: Run, progress: Progress, damaged: dict[int, str]) -> None:
+    """Take damaged entries out, and seal what is left."""
+    manifest.missing_mark(run_id=run.pk, damaged=damaged)
+    closing = RunEntry.objects.get(run=run, ordinal=run.entry_count - 1)
+    run.volumes.all().delete()
+    pack = Pack(store.pack_path(run))
+    try:
+        seal_run(run, progress, pack, name=closing.name, ordinal=closing.ordinal, frozen_at=run.frozen_at)
+    finally:
+        pack.close()
+
+
+def missing_count(run: Run) -> int:
+    return RunEntry.objects.filter(run=run).exclude(missing="").count()
+
+
+def warnings(run: Run) -> list[str]:
+    count = missing_count(run)
+    return [f"{count} of {run.entry_count - 1 + count} entries could not be read whole."] if count else []
+
+

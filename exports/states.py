@@ -1,0 +1,46 @@
+"""The states of a run, and which may follow which. Pure: imports nothing of ours."""
+
+from enum import StrEnum
+
+
+class RunState(StrEnum):
+    #: Asked for; no worker has claimed it yet.
+    PENDING = "pending"
+    #: A worker holds the lease.
+    PROCESSING = "processing"
+    #: Every entry was proved to be in the archives.
+    DONE = "done"
+    #: Finished; `Run.warnings` lists exactly what is missing.
+    DONE_WITH_WARNINGS = "done_with_warnings"
+    #: Aborted by an error, kept in `Run.error`.
+    FAILED = "failed"
+    #: Aborted because somebody asked.
+    STOPPED = "stopped"
+    #: Its archives have been removed.
+    EXPIRED = "expired"
+
+    @classmethod
+    def choices(cls) -> list[tuple[str, str]]:
+        return [(state.value, state.value.replace("_", " ")) for state in cls]
+
+
+ACTIVE = (RunState.PENDING, RunState.PROCESSING)
+DOWNLOADABLE = (RunState.DONE, RunState.DONE_WITH_WARNINGS)
+FINAL = tuple(state for state in RunState if state not in ACTIVE)
+
+#: `processing → pending` is a lost lease being requeued.
+TRANSITIONS: dict[RunState, tuple[RunState, ...]] = {
+    RunState.PENDING: (RunState.PROCESSING, RunState.STOPPED, RunState.FAILED),
+    RunState.PROCESSING: (
+        RunState.DONE,
+        RunState.DONE_WITH_WARNINGS,
+        RunState.FAILED,
+        RunState.STOPPED,
+        RunState.PENDING,
+    ),
+    RunState.DONE: (RunState.EXPIRED,),
+    RunState.DONE_WITH_WARNINGS: (RunState.EXPIRED,),
+    RunState.FAILED: (),
+    RunState.STOPPED: (),
+    RunState.EXPIRED: (),
+}

@@ -1,0 +1,33 @@
+"""Celery's doors: an id comes in, one service is called. Each is harmless when it runs twice, at once."""
+
+from celery import shared_task
+
+from cells.sweeping import blobs_sweep
+from exports import queue
+from exports.services import lifecycle, retention, running, writing
+
+
+@shared_task(name=queue.RUN_EXPORT)
+def run_export(run_id: int) -> None:
+    running.run_export(run_id=run_id)
+
+
+@shared_task(name=queue.WRITE_VOLUMES)
+def write_volumes(run_id: int) -> None:
+    writing.volumes_help(run_id=run_id)
+
+
+@shared_task(name=queue.REQUEUE_LOST)
+def requeue_lost() -> None:
+    lifecycle.requeue_lost()
+
+
+@shared_task(name=queue.EXPIRE)
+def expire() -> None:
+    retention.expire()
+
+
+@shared_task(name=queue.SWEEP)
+def sweep() -> None:
+    retention.sweep()
+    blobs_sweep()
