@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from cells.reading import Snapshot
+
 from exports.engine.entries import EXECUTABLE_MODE, FILE_MODE, FOLDER_MODE, Entry
 from exports.engine.names import Names
 from exports.engine.pack import Pack
@@ -33,7 +34,9 @@ def cell_entries(snapshot: Snapshot, cell_id: int, prefix: str, names: Names) ->
         if is_folder:
             name = names.folder(full)
             same = name == full + "/"
-            yield Entry(-1, name, None if same else full, FOLDER_MODE, mtime, 0, 0, EMPTY_SHA256, "raw", 0, 0, None, b"")
+            yield Entry(
+                -1, name, None if same else full, FOLDER_MODE, mtime, 0, 0, EMPTY_SHA256, "raw", 0, 0, None, b""
+            )
         else:
             name = names.file(full)
             mode = EXECUTABLE_MODE if executable else FILE_MODE

@@ -13,7 +13,7 @@ class Pack:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._file = open(path, "ab", buffering=CHUNK)
+        self._file = open(path, "ab", buffering=CHUNK)  # noqa: SIM115
         self._position = self._file.tell()
 
     def add(self, name: str, chunks: Iterable[bytes], *, mtime: int) -> Entry:

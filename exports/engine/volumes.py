@@ -1,5 +1,6 @@
 """Volumes as bytes: any range of one as a stream, or the whole of it as a verified file."""
 
+import contextlib
 import errno
 import os
 import secrets
@@ -168,10 +169,8 @@ def _mount(folder: str) -> str:
 
 
 def _remove(path: str) -> None:
-    try:
+    with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-    except FileNotFoundError:
-        pass
 
 
 def _sync_folder(folder: str) -> None:

@@ -47,8 +47,8 @@ def event_write(
 
 
 @transaction.atomic
-def run_create(*, export: Export | None, owner: User, order: dict) -> Run:
-    """A pending run, announced to the workers after commit. Raises AlreadyRunning."""
+def run_create(*, export: Export | None, owner: User, order: dict, nudge: bool = True) -> Run:
+    """A pending run, announced to the workers after commit unless the caller runs it. Raises AlreadyRunning."""
     try:
         with transaction.atomic():
             run = Run.objects.create(export=export, owner=owner, order=order, nudged_at=timezone.now())
@@ -57,12 +57,15 @@ def run_create(*, export: Export | None, owner: User, order: dict) -> Run:
     if export:
         export.current_run = run
         export.save(update_fields=["current_run"])
-    queue.enqueue(queue.RUN_EXPORT, run.pk)
+    if nudge:
+        queue.enqueue(queue.RUN_EXPORT, run.pk)
     return run
 
 
 @transaction.atomic
-def transition(run_id: int, to: RunState, *, holding: int | None = None, info: dict | None = None, **fields: object) -> bool:
+def transition(
+    run_id: int, to: RunState, *, holding: int | None = None, info: dict | None = None, **fields: object
+) -> bool:
     """Move a run to `to` if it is in a state that allows it and (with a fencing number) still the caller's.
 
     Whether it moved.

@@ -12,10 +12,11 @@ COLUMNS = (
     "run_id, ordinal, name, path, mode, mtime, size, crc32, sha256, encoding, stored_size, stored_crc32, "
     "pack_offset, points"
 )
-PAGE = f"""
+PAGE = """
     SELECT e.ordinal, e.name, e.path, e.mode, e.mtime, e.size, e.crc32, e.sha256, e.encoding, e.stored_size,
-           e.stored_crc32, e.pack_offset, coalesce(b.points, e.points), b.store_file, coalesce(b."offset", e.pack_offset)
-    FROM {RunEntry._meta.db_table} e
+           e.stored_crc32, e.pack_offset, coalesce(b.points, e.points), b.store_file,
+           coalesce(b."offset", e.pack_offset)
+    FROM exports_runentry e
     LEFT JOIN cells_blob b ON b.sha256 = e.sha256 AND e.pack_offset IS NULL
     WHERE e.run_id = %s AND e.ordinal >= %s AND e.ordinal < %s AND e.missing = ''
     ORDER BY e.ordinal
@@ -30,7 +31,7 @@ ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 def manifest_write(*, run_id: int, entries: Iterable[Entry]) -> int:
     """Store entries by one COPY: all of them, or none. How many they were."""
     count = 0
-    with connection.cursor() as cursor, cursor.copy(f"COPY {RunEntry._meta.db_table} ({COLUMNS}) FROM STDIN") as copy:
+    with connection.cursor() as cursor, cursor.copy(f"COPY exports_runentry ({COLUMNS}) FROM STDIN") as copy:
         held: list[str] = []
         for entry in entries:
             held.append(_line(run_id, entry))
@@ -81,7 +82,9 @@ def _page(run_id: int, first: int, last: int) -> list[tuple]:
         return cursor.fetchall()
 
 
-def entries_page(*, run_id: int, after: int = -1, limit: int = 1000, prefix: str = "") -> list[tuple[int, str, int, str]]:
+def entries_page(
+    *, run_id: int, after: int = -1, limit: int = 1000, prefix: str = ""
+) -> list[tuple[int, str, int, str]]:
     """[(ordinal, name, size, sha256)] of what the archives hold, behind ordinal `after`; folders end in "/"."""
     rows = RunEntry.objects.filter(run_id=run_id, ordinal__gt=after, missing="")
     if prefix:
@@ -107,7 +110,7 @@ def missing_iter(*, run_id: int) -> Iterator[tuple[str, str]]:
 @transaction.atomic
 def manifest_clear(*, run_id: int) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(f"DELETE FROM {RunEntry._meta.db_table} WHERE run_id = %s", [run_id])
+        cursor.execute("DELETE FROM exports_runentry WHERE run_id = %s", [run_id])
 
 
 def missing_mark(*, run_id: int, damaged: dict[int, str]) -> None:

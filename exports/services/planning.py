@@ -27,6 +27,16 @@ def volumes_plan(run: Run, source: Source, *, stored: Iterable[str]) -> None:
         _store(run, planner.packer.name, planner.finish(), stored=planner.packer.name in wanted)
 
 
+def volume_only(run: Run, packer: str) -> VolumePlan:
+    """The whole run as one volume, for a caller who writes it himself."""
+    source = run_source(run)
+    closing = _closing(run, source)
+    planner = Planner(PACKERS[packer], seal=run.manifest_sha256, closing=closing)
+    plan(source(0, closing.ordinal if closing else run.entry_count), [planner])
+    (only,) = planner.finish()
+    return only
+
+
 def selection_plan(run: Run, *, prefix: str, strip: int, packer: str, format: str) -> Volume:
     """A volume of the entries whose names begin with `prefix`, kept under the name `packer` for the next reader."""
     found = Volume.objects.filter(run=run, packer=packer).first()

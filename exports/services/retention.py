@@ -1,5 +1,6 @@
 """What ends by itself: archives that expire, files that nobody refers to."""
 
+import contextlib
 import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -76,7 +77,5 @@ def sweep(*, now: datetime | None = None) -> int:
 
 
 def _remove_empty(folder: Path) -> None:
-    try:
+    with contextlib.suppress(OSError):
         folder.rmdir()
-    except OSError:
-        pass

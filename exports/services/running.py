@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
+from cells.reading import Snapshot
 from django.conf import settings
 from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from cells.errors import CellNotFound, DomainError
 from cells.models import Cell
-from cells.reading import Snapshot
 from exports.engine import manifest as text
 from exports.engine.contents import damage
 from exports.engine.entries import Entry
@@ -23,7 +23,7 @@ from exports.engine.pack import Pack
 from exports.errors import EntriesDamaged, LeaseLost, RunStopped
 from exports.models import Run, RunEntry
 from exports.services import lifecycle, manifest, planning, store, writing
-from exports.services.progress import Progress
+from exports.services.progress import Progress, Watch
 
 log = logging.getLogger(__name__)
 
@@ -31,13 +31,16 @@ log = logging.getLogger(__name__)
 TICK_ENTRIES = 500
 
 
-def run_export(*, run_id: int) -> Run | None:
-    """Do a pending run to its end. Harmless when called twice, at once, or for a run that is over: then None."""
+def run_export(*, run_id: int, watch: Watch | None = None) -> Run | None:
+    """Do a pending run to its end. Harmless when called twice, at once, or for a run that is over: then None.
+
+    `watch` hears (phase, done, planned) at every heartbeat.
+    """
     run = lifecycle.claim(run_id=run_id)
     if run is None:
         return None
     try:
-        progress = Progress(run)
+        progress = Progress(run, watch)
         if not run.manifest_sha256:
             freeze_run(run, progress)
         write_run(run, progress)
@@ -188,5 +191,3 @@ def missing_count(run: Run) -> int:
 def warnings(run: Run) -> list[str]:
     count = missing_count(run)
     return [f"{count} of {run.entry_count - 1 + count} entries could not be read whole."] if count else []
-
-

@@ -54,7 +54,7 @@ class Zip64(Format):
     has_directory = True
 
     def after(self, entry: Entry, mark: Mark) -> Mark:
-        ordinal, offset, central, count = mark
+        _ordinal, offset, central, count = mark
         # An ASCII name has as many bytes as characters; encoding each of 300,000 names costs more than asking.
         name = len(entry.name) if entry.name.isascii() else len(entry.name.encode())
         extra = 9 if TIMES_FIRST * 1000000 <= entry.mtime < (TIMES_LAST + 1) * 1000000 else 0
@@ -108,10 +108,23 @@ class Zip64(Format):
         extra = b"\1\0" + len(values).to_bytes(2, "little") + values + times if values else times
         return (
             CENTRAL.pack(
-                b"PK\1\2", UNIX | needed, needed, flags, method, dos_time(entry.mtime // 1000000), entry.crc32,
-                stored, size, len(name), len(extra), 0, 0, 0,
-                entry.mode << 16 | (FOLDER_ATTRIBUTE if entry.is_folder else 0), offset,
-            )  # fmt: skip
+                b"PK\1\2",
+                UNIX | needed,
+                needed,
+                flags,
+                method,
+                dos_time(entry.mtime // 1000000),
+                entry.crc32,
+                stored,
+                size,
+                len(name),
+                len(extra),
+                0,
+                0,
+                0,
+                entry.mode << 16 | (FOLDER_ATTRIBUTE if entry.is_folder else 0),
+                offset,
+            )
             + name
             + extra
         )
