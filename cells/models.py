@@ -8,6 +8,8 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from cells.fields import PathField, start_of, unique_path
+
 
 class Encoding(models.TextChoices):
     RAW = "raw"
@@ -30,6 +32,18 @@ class Cell(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Usage(models.Model):
+    """Bytes that documents, files and old versions of one generation fill.
+
+    Kept right by triggers (`migrations/0002_usage.py`), whoever writes; a writer holds this row until it commits.
+    """
+
+    pk = models.CompositePrimaryKey("cell", "generation")
+    cell = models.ForeignKey(Cell, on_delete=models.CASCADE, related_name="usage", db_index=False)
+    generation = models.PositiveIntegerField()
+    bytes = models.BigIntegerField()
 
 
 class Document(models.Model):
@@ -84,9 +98,9 @@ class File(models.Model):
     cell = models.ForeignKey(Cell, on_delete=models.CASCADE, related_name="files")
     generation = models.PositiveIntegerField()
     #: As `validators.normal_path` leaves it: no leading or trailing slash.
-    path = models.CharField(max_length=4096, db_collation="C")
+    path = PathField()
     #: The path of the folder that holds it, "" at the top.
-    folder = models.CharField(max_length=4096, db_collation="C")
+    folder = PathField()
     is_folder = models.BooleanField(default=False)
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, null=True, related_name="+", db_column="sha256")
     size = models.BigIntegerField(default=0)
@@ -100,13 +114,13 @@ class File(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["cell", "generation", "path"], name="file_once"),
+            models.UniqueConstraint("cell", "generation", *unique_path("path"), name="file_once"),
             models.CheckConstraint(
                 condition=models.Q(is_folder=True, blob=None) | models.Q(is_folder=False, blob__isnull=False),
                 name="file_has_a_blob_unless_folder",
             ),
         ]
-        indexes = [models.Index(fields=["cell", "generation", "folder", "path"], name="file_by_folder")]
+        indexes = [models.Index("cell", "generation", start_of("folder"), start_of("path"), name="file_by_folder")]
 
 
 class FileVersion(models.Model):
