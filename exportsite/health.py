@@ -1,4 +1,4 @@
-"""Two questions of whoever runs the server: is the process alive, and can it do its work."""
+"""Two questions of whoever runs the server: is the process alive (/healthz), and can it do its work (/readyz)."""
 
 import logging
 import tempfile
@@ -12,11 +12,21 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 log = logging.getLogger(__name__)
 
 
-def healthz(_request: HttpRequest) -> HttpResponse:
-    return HttpResponse("ok\n", content_type="text/plain")
+class HealthMiddleware:
+    """Answers before anything else: a probe asks by address, which ALLOWED_HOSTS need not know, and has no session."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path_info == "/healthz":
+            return HttpResponse("ok\n", content_type="text/plain")
+        if request.path_info == "/readyz":
+            return _readyz()
+        return self.get_response(request)
 
 
-def readyz(_request: HttpRequest) -> JsonResponse:
+def _readyz() -> JsonResponse:
     """200 when database, Redis and store answer, else 503; the reason goes to the log, not to strangers."""
     found = {"database": _works(_database), "redis": _works(_redis), "store": _works(_store)}
     return JsonResponse(found, status=200 if all(found.values()) else 503)

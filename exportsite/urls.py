@@ -4,11 +4,13 @@ from importlib.util import find_spec
 
 from django.contrib import admin
 from django.shortcuts import render
-from django.urls import include, path
+from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from exportsite.health import healthz, readyz
+from cells.api.errors import handler400, handler404, handler500, unknown_call
+
+__all__ = ["handler400", "handler404", "handler500", "urlpatterns"]
 
 
 def mounted(prefix: str, module: str) -> list:
@@ -24,8 +26,6 @@ def _exists(module: str) -> bool:
 
 urlpatterns = [
     path("", lambda request: render(request, "exportsite/index.html"), name="index"),
-    path("healthz", healthz),
-    path("readyz", readyz),
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
     path("api/schema", SpectacularAPIView.as_view(permission_classes=[], authentication_classes=[]), name="schema"),
@@ -36,4 +36,5 @@ urlpatterns = [
     ),
     *mounted("api/v1/", "cells.api.urls"),
     *mounted("api/", "exports.api.v1.urls"),
+    re_path(r"^api(/|$)", unknown_call),
 ]
