@@ -1,0 +1,153 @@
+"""The attributes of v1's `export` object, one line each (`spec/v1.md §4.2`)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from exports.api.v1 import checks, file_rules
+from exports.api.v1.search import search
+
+TYPES = ("export", "export_incremental", "download")
+MERGE = (
+    "none",
+    "in_main_search",
+    "not_in_main_search",
+    "not_in_main_search_and_reverse",
+    "not_in_main_search_unless_reverse",
+    "all",
+)
+_CSV_CHARACTERS = ("delimiter", "quote", "escape", "subfield_separator")
+_CSV_FLAGS = ("use_bom", "empty_columns", "localized_column_names")
+_HIERARCHIES = ("", "column", "/", ">")
+
+Check = Callable[[str, object], object]
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """What an attribute is when nobody says, and how a value is checked and brought to its one form."""
+
+    default: object
+    check: Check
+    #: Null puts the default back (§5.4).
+    nullable: bool = False
+
+
+def _fields(attribute: str, value: object) -> object:
+    fields = checks.mapping(attribute, value)
+    for field, rule in fields.items():
+        display_name = checks.mapping(f"{attribute}.{field}", rule).get("display_name")
+        if display_name is not None:
+            checks.string(f"{attribute}.{field}.display_name", display_name)
+    return fields
+
+
+def _table(attribute: str, value: object, characters: tuple[str, ...], flags: tuple[str, ...]) -> object:
+    """`csv` and `xlsx`: false, or an object of options."""
+    if value is False:
+        return False
+    if not isinstance(value, dict):
+        raise checks.type_mismatch(attribute, "false or an object")
+    for key in characters:
+        if key in value and len(checks.string(f"{attribute}.{key}", value[key])) != 1:
+            raise checks.invalid_value(f"{attribute}.{key}", "must be exactly one character")
+    for key in flags:
+        if key in value:
+            checks.boolean(f"{attribute}.{key}", value[key])
+    if value.get("hierarchy") is not None:
+        checks.one_of(f"{attribute}.hierarchy", value["hierarchy"], _HIERARCHIES)
+    return value
+
+
+def _merge_max_depth(attribute: str, value: object) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
+        value = int(value)
+    return checks.integer(attribute, value, least=1, most=9)
+
+
+def _mapping(attribute: str, value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        raise checks.invalid_value(attribute, f"there is no mapping profile {value}")
+    return checks.one_of(attribute, value, ("easydb", "easydb_flat"))
+
+
+def _produce_options(attribute: str, value: object) -> dict[str, object]:
+    options = checks.mapping(attribute, value)
+    plugin = checks.string(f"{attribute}.plugin", options.get("plugin", "easydb"))
+    if ":" in plugin:
+        raise checks.invalid_value(f"{attribute}.plugin", "names an export plugin that is not loaded")
+    return {**options, "plugin": plugin}
+
+
+def _stylesheet(attribute: str, value: object) -> object:
+    asset = checks.mapping(attribute, value)
+    if "_id" not in asset:
+        raise checks.attribute_expected(f"{attribute}._id")
+    checks.integer(f"{attribute}._id", asset["_id"], least=1)
+    return asset
+
+
+_xlsx = partial(_table, characters=(), flags=("localized_column_names", "include_thumbnail"))
+_csv = partial(_table, characters=_CSV_CHARACTERS, flags=_CSV_FLAGS)
+_flag = Attribute(False, checks.boolean)
+
+ATTRIBUTES: dict[str, Attribute] = {
+    "search": Attribute(None, search),
+    "fields": Attribute(None, _fields, nullable=True),
+    "eas_fields": Attribute(None, file_rules.eas_fields, nullable=True),
+    "classes": Attribute({}, file_rules.classes),
+    "assets": Attribute({}, file_rules.assets),
+    "csv": Attribute(False, _csv),
+    "xml": _flag,
+    "xml_one_file_per_object": _flag,
+    "json": _flag,
+    "json_one_file_per_object": _flag,
+    "merge_linked_objects": Attribute("none", partial(checks.one_of, allowed=MERGE)),
+    "merge_max_depth": Attribute(1, _merge_max_depth),
+    "xslt_xml_post_processing": Attribute(None, _stylesheet, nullable=True),
+    "mapping": Attribute("easydb", _mapping, nullable=True),
+    "all_languages": _flag,
+    "batch_size": Attribute(None, partial(checks.integer, least=0), nullable=True),
+    "filename_original": _flag,
+    "filename_template": Attribute(None, checks.string, nullable=True),
+    "produce_options": Attribute({"plugin": "easydb"}, _produce_options),
+    "flat": _flag,
+    "xlsx": Attribute(False, _xlsx),
+    "include_parents": _flag,
+    "file_metadata": _flag,
+    "no_inheritance": _flag,
+    "file_url_expire_days": Attribute(None, partial(checks.integer, least=0), nullable=True),
+}
+
+#: What is understood and cannot be produced yet. Refused, because an export without it would not be what was asked for.
+_UNAVAILABLE = (
+    "fields",
+    "eas_fields",
+    "classes",
+    "assets",
+    "csv",
+    "xml",
+    "json_one_file_per_object",
+    "xslt_xml_post_processing",
+    "filename_original",
+    "filename_template",
+    "flat",
+    "xlsx",
+    "include_parents",
+    "file_metadata",
+)
+#: Maps that ask for nothing when they are empty; an empty `csv` or `fields` asks for something.
+_MAPS = ("eas_fields", "classes", "assets")
+
+
+def refuse_contradictions(definition: dict[str, object]) -> None:
+    """Options that exclude each other; `definition` is whole, as it will be stored."""
+    if definition.get("filename_original") and definition.get("filename_template"):
+        raise checks.invalid_value("export.filename_template", "excludes filename_original")
+
+
+def refuse_unavailable(definition: dict[str, object]) -> None:
+    for name in _UNAVAILABLE:
+        value = definition.get(name)
+        if value not in (None, False, "") and not (name in _MAPS and not value):
+            raise checks.invalid_value(f"export.{name}", "is not available in this version")

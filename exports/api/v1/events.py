@@ -1,0 +1,102 @@
+"""`/api/v1/event`: poll, list, get (`spec/v1.md §12`)."""
+
+from datetime import UTC, datetime
+
+from django.db.models import QuerySet
+from django.http.response import HttpResponseBase
+from django.utils.dateparse import parse_date, parse_datetime
+from rest_framework.request import Request
+
+from cells.api.base import query_integer
+from cells.api.errors import UserError
+from exports import selectors
+from exports.api.v1 import checks, openapi, present
+from exports.api.v1.base import ExportViews, path_id
+from exports.api.v1.streaming import json_response
+from exports.models import Event
+
+MOST = 1000
+DEFAULT_POLL = 25
+RIGHT = "system.api.event.get"
+_SORTS = {"_id.desc": "-id", "_id.asc": "id"}
+#: Parameters of the dialect that nothing stands behind yet: refused, not ignored.
+_UNAVAILABLE = ("group_id", "user_type")
+
+
+class EventViewSet(ExportViews):
+    @openapi.event_poll
+    def poll(self, request: Request, last: str = "") -> HttpResponseBase:
+        """Without an id only what happens from now on counts, so nothing yet."""
+        limit = min(query_integer(request, "limit", DEFAULT_POLL) or MOST, MOST)
+        if not last:
+            return json_response([])
+        after = 0 if last.strip("0") == "" else path_id(last)
+        events = selectors.owner_events(owner=request.user, types=present.POLLABLE, after=after)
+        return json_response([present.event_listed(event) for event in events[:limit]])
+
+    @openapi.event_list
+    def list(self, request: Request) -> HttpResponseBase:
+        _check_right(request)
+        limit = min(query_integer(request, "limit", MOST), MOST)
+        offset = query_integer(request, "offset", 0)
+        form = checks.one_of("format", request.query_params.get("format", "json"), ("json", "json_full"))
+        events = _filtered(request)
+        skips_count = request.query_params.get("skip_count", "0") in ("1", "true")
+        shown = present.event_whole if form == "json_full" else present.event_listed
+        return json_response(
+            {
+                **({} if skips_count else {"count": events.count()}),
+                "limit": limit,
+                "offset": offset,
+                "objects": map(shown, events[offset : offset + limit].iterator()),
+            }
+        )
+
+    @openapi.event_get
+    def retrieve(self, request: Request, id: str) -> HttpResponseBase:
+        _check_right(request)
+        number = path_id(id)
+        event = selectors.event_find(id=number)
+        if event is None:
+            raise UserError("event_not_found", id=number)
+        return json_response(present.event_whole(event))
+
+
+def _check_right(request: Request) -> None:
+    if not request.user.is_superuser:
+        raise UserError("no_system_right", right=RIGHT)
+
+
+def _filtered(request: Request) -> QuerySet[Event]:
+    query = request.query_params
+    for name in _UNAVAILABLE:
+        if name in query:
+            raise checks.invalid_value(name, "is not available in this version")
+    events = selectors.events_all()
+    if "type" in query:
+        events = events.filter(type__in=query["type"].replace("\0", "").split(","))
+    if any(query.get(name, "export") != "export" for name in ("base_type", "basetype")):
+        events = events.none()
+    if "user_id" in query:
+        events = events.filter(user_id=query_integer(request, "user_id", None))
+    if "pollable" in query:
+        wanted = checks.one_of("pollable", query["pollable"], ("0", "1", "false", "true")) in ("1", "true")
+        pollable = {"type__in": present.POLLABLE}
+        events = events.filter(**pollable) if wanted else events.exclude(**pollable)
+    for name, lookup in (("date_from", "at__gte"), ("date_to", "at__lte")):
+        if name in query:
+            events = events.filter(**{lookup: _moment(name, query[name])})
+    sort = checks.one_of("sort", query.get("sort", "_id.DESC").lower(), _SORTS)
+    return events.order_by(_SORTS[sort])
+
+
+def _moment(name: str, text: str) -> datetime:
+    """A date or a timestamp; UTC unless it says otherwise."""
+    try:
+        day = parse_date(text)
+        moment = datetime(day.year, day.month, day.day) if day else parse_datetime(text)
+    except ValueError:
+        moment = None
+    if moment is None:
+        raise checks.invalid_value(name, "must be a date or a timestamp (ISO 8601)")
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

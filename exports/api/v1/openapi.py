@@ -1,0 +1,203 @@
+"""What the API description says about v1's export families: parameters, bodies and every status there can be."""
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+
+_OPEN = {"type": "object", "additionalProperties": True}
+_ERROR_BODY = {
+    "type": "object",
+    "required": ["realm", "code"],
+    "properties": {
+        "realm": {"type": "string", "enum": ["api", "user", "server"]},
+        "code": {"type": "string"},
+        "description": {"type": "string"},
+        "parameters": {"type": "object", "additionalProperties": {"type": "string"}},
+        "uuid": {"type": "string"},
+    },
+}
+_FILE = {
+    "type": "object",
+    "required": ["path", "size"],
+    "properties": {"path": {"type": "string"}, "size": {"type": "integer"}},
+}
+_LISTED = {
+    "type": "object",
+    "required": ["_basetype", "_state", "export"],
+    "properties": {
+        "_basetype": {"type": "string", "enum": ["export"]},
+        "_date_created": {"type": "string", "format": "date-time"},
+        "_last_updated_date": {"type": "string", "format": "date-time"},
+        "_state": {
+            "type": "string",
+            "enum": ["new", "pending", "processing", "done", "done_with_warnings", "failed", "expired"],
+        },
+        "export": {
+            "type": "object",
+            "required": ["_id", "_version", "type", "name", "search"],
+            "properties": {
+                "_id": {"type": "integer"},
+                "_version": {"type": "integer"},
+                "type": {"type": "string", "enum": ["export", "export_incremental", "download"]},
+                "name": {"type": "string"},
+                "search": _OPEN,
+                "cells": {"type": "array", "items": {"type": "string"}, "nullable": True},
+            },
+        },
+    },
+}
+_WHOLE = {
+    **_LISTED,
+    "required": [*_LISTED["required"], "_transports", "_downloads", "_files"],
+    "properties": {
+        **_LISTED["properties"],
+        "_schedules": {"type": "array", "items": _OPEN, "nullable": True},
+        "_transports": {"type": "array", "items": _OPEN},
+        "_downloads": {"type": "array", "items": _OPEN},
+        "_files": {"type": "array", "items": _FILE},
+        "_log": {"type": "array", "items": _OPEN},
+        "_progress": _OPEN,
+    },
+}
+_BODY = {
+    "type": "object",
+    "properties": {
+        "_transports": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["type"],
+                "properties": {
+                    "type": {"type": "string", "enum": ["download"]},
+                    "packer": {
+                        "type": "string",
+                        "nullable": True,
+                        "enum": ["zip", "zip_10mb", "zip_2gb", "tar", "tar_gz", "tar_bz2", "folder", None],
+                    },
+                },
+            },
+        },
+        "export": {
+            "type": "object",
+            "properties": {
+                "type": {"type": "string", "enum": ["export", "export_incremental", "download"]},
+                "name": {"type": "string", "maxLength": 255},
+                "search": {
+                    "type": "object",
+                    "properties": {"objecttypes": {"type": "array", "items": {"type": "string"}, "nullable": True}},
+                },
+                "json": {"type": "boolean"},
+                "cells": {"type": "array", "items": {"type": "string"}, "nullable": True},
+            },
+        },
+    },
+    "required": ["export"],
+}
+_CREATE_BODY = {
+    **_BODY,
+    "properties": {**_BODY["properties"], "export": {**_BODY["properties"]["export"], "required": ["search"]}},
+}
+
+
+def _page(item: dict[str, object], *required: str) -> dict[str, object]:
+    return {
+        "type": "object",
+        "required": ["offset", "objects", *required],
+        "properties": {
+            "limit": {"type": "integer", "nullable": True},
+            "offset": {"type": "integer"},
+            "count": {"type": "integer"},
+            "objects": {"type": "array", "items": item},
+        },
+    }
+
+
+def _errors(*statuses: int) -> dict[int, OpenApiResponse]:
+    told = {
+        400: "Something is malformed, or the export's state forbids it",
+        403: "The session is not authenticated",
+        404: "Unknown to the caller (or, for stop, not running)",
+        411: "The body has no length",
+        500: "Internal error",
+    }
+    return {status: OpenApiResponse(_ERROR_BODY, description=told[status]) for status in statuses}
+
+
+_CRUD = _errors(400, 403, 500)
+_ONE = _CRUD | _errors(404)
+_ID = OpenApiParameter("id", int, OpenApiParameter.PATH, description="Export id")
+_LIMIT = OpenApiParameter("limit", int)
+_OFFSET = OpenApiParameter("offset", int)
+
+
+def _call(summary: str, responses: dict, *parameters: OpenApiParameter, **more: object):
+    return extend_schema(tags=["v1 export"], summary=summary, responses=responses, parameters=list(parameters), **more)
+
+
+exports_list = _call(
+    "List one's exports, newest first",
+    {200: _page(_LISTED, "count")} | _CRUD,
+    _LIMIT,
+    _OFFSET,
+    OpenApiParameter("filter", str, description="type:download|export+status:failed,type:export_incremental"),
+)
+export_get = _call(
+    "Get an export", {200: _WHOLE} | _ONE, _ID, OpenApiParameter("format", str, enum=["short", "standard", "long"])
+)
+export_create = _call(
+    "Create an export (POST is another word for PUT)",
+    {200: _WHOLE} | _CRUD | _errors(411),
+    request={"application/json": _CREATE_BODY},
+)
+export_update = _call(
+    "Update an export; it is new again", {200: _WHOLE} | _ONE | _errors(411), _ID, request={"application/json": _BODY}
+)
+export_delete = _call("Delete an export with its runs and archives", {200: _OPEN} | _ONE, _ID)
+export_start = _call("Queue a run", {200: _WHOLE} | _ONE, _ID, request=None)
+export_stop = _call("Stop the run", {200: _WHOLE} | _ONE, _ID, request=None)
+
+_DISPOSITION = OpenApiParameter("disposition", str, enum=["inline", "attachment"])
+_FILENAME = OpenApiParameter("filename", str, description="Another name; the extension is added")
+_PATH = OpenApiParameter("path", str, OpenApiParameter.PATH)
+_BYTES = {
+    200: OpenApiResponse(OpenApiTypes.BINARY, description="The bytes"),
+    206: OpenApiResponse(OpenApiTypes.BINARY, description="A range of them"),
+    302: OpenApiResponse(None, description="To an error page, when a disposition was asked for"),
+    304: OpenApiResponse(None, description="Not modified"),
+    412: OpenApiResponse(None, description="Precondition failed"),
+    416: OpenApiResponse(None, description="The range begins behind the end"),
+}
+
+
+def _sending(summary: str, *parameters: OpenApiParameter, statuses: tuple[int, ...] = (400, 403, 500)):
+    responses = {(status, "*/*"): response for status, response in (_BYTES | _errors(*statuses)).items()}
+    return _call(summary, responses, _ID, *parameters, _DISPOSITION, _FILENAME)
+
+
+file_get = _sending("Get one file of an export", _PATH)
+archive_get = _sending("Get an export, or a folder or file of it, as an archive made on the fly")
+download_get = _sending(
+    "Get an archive by passkey",
+    OpenApiParameter("passkey", str, OpenApiParameter.PATH),
+    OpenApiParameter("file", str, OpenApiParameter.PATH, description="<name>[.<n>].zip, .tar, .tar.gz or .tar.bz2"),
+    statuses=(400, 500),
+)
+
+_EVENTS = _errors(400, 403, 500)
+event_poll = _call(
+    "Events of one's exports after one's last", {200: {"type": "array", "items": _OPEN}} | _EVENTS, _LIMIT
+)
+event_list = _call(
+    "List events (needs system.api.event.get)",
+    {200: _page(_OPEN)} | _EVENTS,
+    _LIMIT,
+    _OFFSET,
+    OpenApiParameter("type", str, description="Types, separated by commas"),
+    OpenApiParameter("user_id", int),
+    OpenApiParameter("pollable", str, enum=["0", "1", "false", "true"]),
+    OpenApiParameter("date_from", str),
+    OpenApiParameter("date_to", str),
+    OpenApiParameter("sort", str, enum=["_id.ASC", "_id.DESC"]),
+    OpenApiParameter("format", str, enum=["json", "json_full"]),
+    OpenApiParameter("skip_count", str, enum=["0", "1", "false", "true"]),
+)
+event_get = _call("Get an event (needs system.api.event.get)", {200: _OPEN} | _EVENTS, _ID)

@@ -1,0 +1,42 @@
+"""Mounted under /api/."""
+
+from django.urls import URLPattern, path
+
+from cells.api.base import routes
+from exports.api.v1.archives import EXTENSIONS, ArchiveViewSet
+from exports.api.v1.downloads import DownloadViewSet
+from exports.api.v1.events import EventViewSet
+from exports.api.v1.exports import ExportViewSet
+from exports.api.v1.files import FileViewSet
+
+_COLLECTION = {"get": "list", "put": "create", "post": "create"}
+_ONE = {"get": "retrieve", "post": "update", "delete": "destroy"}
+_READ = {"get": "read", "head": "read"}
+
+
+def _sending(base: str, **described: None) -> list[URLPattern]:
+    """The three families that the seed prints as `/api/v1/v1/export/...` and clients call as `/api/v1/export/...` (C1)."""
+    return [
+        path(f"{base}/<str:id>/file/<path:path>", FileViewSet.as_view(_READ, **described)),
+        *routes(f"{base}/<str:id>/file", FileViewSet, _READ),
+        path(f"{base}/<str:id>/download/<str:passkey>/<path:file>", DownloadViewSet.as_view(_READ, **described)),
+        *(
+            path(f"{base}/<str:id>/{archive}{rest}", ArchiveViewSet.as_view(_READ, archive=archive, **schema))
+            for archive in EXTENSIONS
+            for rest, schema in (("", described), ("/", {"schema": None}), ("/<path:path>", described))
+        ),
+    ]
+
+
+urlpatterns = [
+    *routes("v1/export", ExportViewSet, _COLLECTION),
+    *routes("v1/export/<str:id>", ExportViewSet, _ONE),
+    *routes("v1/export/<str:id>/start", ExportViewSet, {"post": "start"}, form_parameters=True),
+    *routes("v1/export/<str:id>/stop", ExportViewSet, {"post": "stop"}, form_parameters=True),
+    *_sending("v1/export"),
+    *_sending("v1/v1/export", schema=None),
+    *routes("v1/event/list", EventViewSet, {"get": "list"}),
+    *routes("v1/event/poll", EventViewSet, {"get": "poll"}),
+    *routes("v1/event/poll/<str:last>", EventViewSet, {"get": "poll"}),
+    *routes("v1/event/<str:id>", EventViewSet, {"get": "retrieve"}),
+]
