@@ -103,12 +103,16 @@ class Contents:
     def _plain(self, entry: Entry, start: int, end: int) -> Iterator[bytes]:
         if not entry.file:
             raise BlobDamaged(sha256=entry.sha256, reason="the store has no such blob")
-        whole, crc = start == 0 and end == entry.size, 0
-        for chunk in read_plain(entry.file, entry.offset, entry, start, end):
-            crc = crc32(chunk, crc)
-            yield chunk
-        if whole and crc != entry.crc32:
-            raise BlobDamaged(sha256=entry.sha256, reason="its CRC-32 is wrong")
+        whole, crc, position = start == 0 and end == entry.size, 0, start
+        try:
+            for chunk in read_plain(entry.file, entry.offset, entry, start, end):
+                crc = crc32(chunk, crc)
+                position += len(chunk)
+                if whole and position == end and crc != entry.crc32:
+                    raise BlobDamaged(sha256=entry.sha256, reason="its CRC-32 is wrong")
+                yield chunk
+        except OSError as error:
+            raise BlobDamaged(sha256=entry.sha256, reason=error.strerror) from error
 
     def _stored(self, entry: Entry, start: int, end: int) -> Iterator[bytes]:
         crc, position = 0, start
@@ -147,17 +151,21 @@ def framed(data: bytes, left: int) -> Iterator[bytes]:
         yield data[at : at + size]
 
 
-def damage(entries: Iterator[Entry]) -> Iterator[tuple[int, str]]:
-    """(ordinal, reason) of every entry whose stored bytes are not what the manifest says."""
+def damage(entries: Iterator[Entry], form: Form = Form.STORED) -> Iterator[tuple[int, str]]:
+    """(ordinal, reason) of every entry whose bytes are not what the manifest says.
+
+    `form`: as what they are read; PLAIN inflates, and so finds content that never was what the manifest says.
+    """
     with Contents() as contents:
         for entry in entries:
             if not entry.stored_size:
                 continue
             try:
-                if entry.stored_size <= CHUNK:
-                    contents.small(entry)
+                length = entry.size if form is Form.PLAIN else entry.stored_size
+                if max(length, entry.stored_size) <= CHUNK:
+                    contents.short(Body(entry, form, length))
                 else:
-                    for _ in contents.chunks(Body(entry, Form.STORED, entry.stored_size), 0, entry.stored_size):
+                    for _ in contents.chunks(Body(entry, form, length), 0, length):
                         pass
             except BlobDamaged as error:
                 yield entry.ordinal, str(error.params["reason"])

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from cells.reading import Snapshot
+from cells.frozen import Snapshot
 
 from exports.engine.entries import EXECUTABLE_MODE, FILE_MODE, FOLDER_MODE, Entry
 from exports.engine.names import Names

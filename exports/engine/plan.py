@@ -124,7 +124,8 @@ class Planner:
         if self._closing is not None:
             closing = self._closing.ordinal
             self._take(self._closing)
-        key = (self.format.edition, self._seal, self._first, last, closing, self._strip)
+        # The seal does not know how the closing entry was deflated: isal may do it otherwise on another CPU.
+        key = (self.format.edition, self._seal, self._first, last, self._strip, self._closing and self._closing[1:11])
         self.volumes.append(
             VolumePlan(
                 format=self.format.name,

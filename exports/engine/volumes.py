@@ -9,7 +9,7 @@ from tempfile import SpooledTemporaryFile
 
 from cells.errors import BlobDamaged
 from exports.engine.contents import CHUNK, Contents, damage
-from exports.engine.entries import Entry, Mark, Source
+from exports.engine.entries import Entry, Form, Mark, Source
 from exports.engine.formats import FORMATS, Format
 from exports.engine.formats.bzip2 import TarBz2
 from exports.engine.plan import VolumePlan
@@ -111,13 +111,15 @@ def write(plan: VolumePlan, source: Source, path: str, tick: Callable[[int], obj
     `tick` hears of written bytes, and may raise to stop. Raises EntriesDamaged with *every* damaged entry of the
     volume, NoSpace, or whatever `tick` raised; then no file is left.
     """
+    path = os.path.abspath(path)
     part = f"{path}.{secrets.token_hex(4)}.part"
     chunks = stream(plan, source) if plan.length is not None else _compressed(plan, source)
     try:
         written = _write(part, chunks, plan.length, tick)
+        os.replace(part, path)
     except BlobDamaged:
         _remove(part)
-        raise EntriesDamaged(dict(damage(plan.entries(source)))) from None
+        raise EntriesDamaged(dict(damage(plan.entries(source), FORMATS[plan.format].reads))) from None
     except OSError as error:
         _remove(part)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -126,7 +128,6 @@ def write(plan: VolumePlan, source: Source, path: str, tick: Callable[[int], obj
     except BaseException:
         _remove(part)
         raise
-    os.replace(part, path)
     _sync_folder(os.path.dirname(path))
     return written
 

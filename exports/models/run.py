@@ -58,7 +58,8 @@ class RunEntry(models.Model):
     """
 
     pk = models.CompositePrimaryKey("run", "ordinal")
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="entries", db_index=False)
+    #: The database deletes them with their run (migration 0002).
+    run = models.ForeignKey(Run, on_delete=models.DO_NOTHING, related_name="entries", db_index=False)
     ordinal = models.BigIntegerField()
     #: The name in the archive; folders end in "/".
     name = models.CharField(max_length=8192, db_collation="C")

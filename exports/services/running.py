@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from cells.reading import Snapshot
+from cells.frozen import Snapshot
 from django.conf import settings
 from django.db import OperationalError, transaction
 from django.utils import timezone

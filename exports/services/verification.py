@@ -1,5 +1,7 @@
 """Proving archives and blobs again: everything is read, nothing is taken on trust."""
 
+import bz2
+import gzip
 import hashlib
 import io
 import json
@@ -128,24 +130,38 @@ def _zip_manifest(path: str) -> IO[bytes]:
     return kept
 
 
+def _tar_walk(path: str) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+    with _decompressed(path) as plain, tarfile.open(fileobj=plain, mode="r|") as archive:
+        while (info := archive.next()) is not None:
+            yield archive, info
+            archive.members.clear()  # Python 3.11 keeps every member it has seen.
+
+
+def _decompressed(path: str) -> IO[bytes]:
+    """tarfile's own "r|gz" stops after the first of joined gzip members, and "r|bz2" after the first stream."""
+    with open(path, "rb") as file:
+        head = file.read(3)
+    openers = {b"\x1f\x8b\x08": gzip.open, b"BZh": bz2.open}
+    return openers.get(head, open)(path, "rb")
+
+
 def _tar_members(path: str) -> Iterator[Member]:
-    with tarfile.open(path, "r|*") as archive:
-        for info in archive:
-            if info.isdir():
-                yield info.name + "/", 0, ""
-            else:
-                yield info.name, *_digest(_content(archive, info))
+    for archive, info in _tar_walk(path):
+        if info.isdir():
+            yield info.name + "/", 0, ""
+        else:
+            yield info.name, *_digest(_content(archive, info))
 
 
 def _tar_manifest(path: str) -> IO[bytes]:
-    """A TAR has no directory: every member is kept until the next one shows that it was not the last."""
+    """A TAR has no directory: each member that may be the manifest is kept until the next one comes."""
+    stem = text.NAME.partition(".")[0]
     kept: IO[bytes] = io.BytesIO()
-    with tarfile.open(path, "r|*") as archive:
-        for info in archive:
-            if info.isreg() and info.name.startswith(text.NAME.split(".")[0]):
-                kept.close()
-                kept = TemporaryFile()  # noqa: SIM115
-                _copy(_content(archive, info), kept)
+    for archive, info in _tar_walk(path):
+        if info.isreg() and info.name.startswith(stem):
+            kept.close()
+            kept = TemporaryFile()  # noqa: SIM115
+            _copy(_content(archive, info), kept)
     return kept
 
 

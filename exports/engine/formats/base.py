@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
-from exports.engine.entries import Entry, Mark, Piece
+from exports.engine.entries import Entry, Form, Mark, Piece
 
 
 class Format(ABC):
@@ -22,6 +22,9 @@ class Format(ABC):
     computed = True
     #: Whether `Mark.aux` counts bytes of a directory that stands behind the entries.
     has_directory = False
+
+    #: As what `pieces` wants content read at the most: PLAIN when it has some of it inflated.
+    reads = Form.STORED
 
     @abstractmethod
     def after(self, entry: Entry, mark: Mark) -> Mark:

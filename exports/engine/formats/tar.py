@@ -69,8 +69,12 @@ def header(entry: Entry) -> bytes:
     plain = block(places[1], places[0], entry.mode, size, mtime, kind)
     if not pax:
         return plain
-    label = b"PaxHeaders/%d" % entry.ordinal
-    return block(label, b"", 0o644, len(pax), mtime, PAX) + pax + NULS[: padding(len(pax))] + plain
+    return (
+        block(b"PaxHeaders/" + places[1][-89:].rstrip(b"/"), b"", 0o644, len(pax), mtime, PAX)
+        + pax
+        + NULS[: padding(len(pax))]
+        + plain
+    )
 
 
 def header_length(entry: Entry) -> int:
@@ -86,6 +90,7 @@ class Tar(Format):
     extension = ".tar"
     content_type = "application/x-tar"
     edition = "tar.1"
+    reads = Form.PLAIN
 
     def after(self, entry: Entry, mark: Mark) -> Mark:
         length = header_length(entry) + entry.size + padding(entry.size)

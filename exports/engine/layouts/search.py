@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
-from cells.reading import Snapshot
+from cells.frozen import Snapshot
 
 from exports.engine.entries import Entry
 from exports.engine.freeze import Layout, cell_entries
