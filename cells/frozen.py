@@ -13,9 +13,9 @@ FILES = """
     FROM cells_file f JOIN cells_cell c ON c.id = f.cell_id AND c.generation = f.generation
     LEFT JOIN cells_blob b ON b.sha256 = f.sha256
     WHERE f.cell_id = %s AND NOT (f.is_folder AND EXISTS (
-        SELECT FROM cells_file inner_ WHERE inner_.cell_id = f.cell_id AND inner_.generation = f.generation
-                                            AND inner_.folder = f.path))
-    ORDER BY f.path
+        SELECT FROM cells_file child WHERE child.cell_id = f.cell_id AND child.generation = f.generation
+                                           AND left(child.folder, 300) = left(f.path, 300) AND child.folder = f.path))
+    ORDER BY left(f.path, 300), f.path
 """
 DOCTYPES = """
     SELECT d.doctype, count(*), (extract(epoch FROM max(d.updated_at)) * 1000000)::bigint
@@ -25,10 +25,11 @@ DOCTYPES = """
 TIME = "to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
 LINES = "json_build_object('doctype', d.doctype, 'id', d.doc_id, 'rev', d.rev, 'body', d.body)"
 OBJECTS = f"""
-    jsonb_build_object('_objecttype', d.doctype, '_system_object_id', d.id, '_global_object_id', d.id || '@' || %(instance)s,
-        '_uuid', d.doc_id, '_created', {TIME.format("d.created_at")}, '_last_modified', {TIME.format("d.updated_at")},
+    jsonb_build_object('_objecttype', d.doctype, '_system_object_id', d.id,
+        '_global_object_id', d.id || '@' || %(instance)s, '_uuid', d.doc_id,
+        '_created', {TIME.format("d.created_at")}, '_last_modified', {TIME.format("d.updated_at")},
         d.doctype, jsonb_build_object('_id', d.id, '_version', split_part(d.rev, '-', 1)::int)
-                   || CASE WHEN jsonb_typeof(d.body) = 'object' THEN d.body ELSE jsonb_build_object('_value', d.body) END)
+            || CASE jsonb_typeof(d.body) WHEN 'object' THEN d.body ELSE jsonb_build_object('_value', d.body) END)
 """
 #: In CSV with quote and delimiter that JSON text cannot hold, a row is its text and a newline, and nothing else.
 DOCUMENTS = """

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 
 from cells.frozen import Snapshot
-
 from exports.engine.entries import EXECUTABLE_MODE, FILE_MODE, FOLDER_MODE, Entry
 from exports.engine.names import Names
 from exports.engine.pack import Pack

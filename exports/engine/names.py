@@ -3,8 +3,12 @@
 import re
 import unicodedata
 
-#: Control characters garble terminals and end FTP commands; Info-ZIP takes a backslash for a slash.
-UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
+#: Control characters garble terminals and end FTP commands. Info-ZIP takes a backslash for a slash, and drops a
+#: version number of VMS (";1") at the end.
+UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\\]|;(?=\d*\Z)")
+#: Bytes that a file system takes in one name.
+LONGEST = 255
+LONGEST_EXTENSION = 16
 
 
 class Names:
@@ -41,12 +45,21 @@ class Names:
         return self._open[-1][1]
 
     def _unique(self, parent: str, leaf: str) -> str:
-        name = parent + (leaf if leaf.isprintable() and "\\" not in leaf else UNSAFE.sub("_", leaf))
+        name = parent + (leaf if leaf.isprintable() and "\\" not in leaf and ";" not in leaf else UNSAFE.sub("_", leaf))
         key = hash(name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold())
         if key not in self._taken:
             self._taken.add(key)
             return name
         # Counting on from the last clash keeps 100,000 twins of one name from 5,000,000,000 tries.
         number = self._clashes[key] = self._clashes.get(key, 1) + 1
-        stem, dot, extension = leaf.rpartition(".")
-        return self._unique(parent, f"{stem} ({number}).{extension}" if dot and stem else f"{leaf} ({number})")
+        return self._unique(parent, numbered(leaf, number))
+
+
+def numbered(leaf: str, number: int) -> str:
+    """`leaf` with a number before its extension, cut at the end of its stem to what a file system takes."""
+    stem, dot, extension = leaf.rpartition(".")
+    if not dot or not stem or len(extension) > LONGEST_EXTENSION:
+        stem, extension = leaf, ""
+    ending = f" ({number}).{extension}" if extension else f" ({number})"
+    room = LONGEST - len(ending.encode())
+    return stem.encode()[:room].decode(errors="ignore") + ending

@@ -9,7 +9,7 @@ from tempfile import SpooledTemporaryFile
 
 from cells.errors import BlobDamaged
 from exports.engine.contents import CHUNK, Contents, damage
-from exports.engine.entries import Entry, Form, Mark, Source
+from exports.engine.entries import Entry, Mark, Source
 from exports.engine.formats import FORMATS, Format
 from exports.engine.formats.bzip2 import TarBz2
 from exports.engine.plan import VolumePlan

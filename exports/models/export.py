@@ -37,6 +37,9 @@ class Export(models.Model):
     class Meta:
         indexes = [models.Index(fields=["owner", "-id"], name="export_by_owner")]
 
+    def __str__(self) -> str:
+        return self.display_name
+
     @property
     def display_name(self) -> str:
         return self.name or f"easydb-{self.type}-{self.pk}"
@@ -56,3 +59,6 @@ class Transport(models.Model):
     class Meta:
         ordering = ["position"]
         constraints = [models.UniqueConstraint(fields=["export", "position"], name="transport_once")]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.packer or 'files'}"

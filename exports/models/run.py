@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from cells.fields import PathField, unique_path
 from exports.states import ACTIVE, RunState
 
 
@@ -50,6 +51,9 @@ class Run(models.Model):
         ]
         indexes = [models.Index(fields=["state", "heartbeat_at"], name="run_by_state")]
 
+    def __str__(self) -> str:
+        return f"run {self.pk}: {self.state}"
+
 
 class RunEntry(models.Model):
     """One line of a sealed manifest. Written by COPY and read by cursor (`services.manifest`); never updated.
@@ -62,7 +66,7 @@ class RunEntry(models.Model):
     run = models.ForeignKey(Run, on_delete=models.DO_NOTHING, related_name="entries", db_index=False)
     ordinal = models.BigIntegerField()
     #: The name in the archive; folders end in "/".
-    name = models.CharField(max_length=8192, db_collation="C")
+    name = PathField(max_length=8192)
     #: The path in the cell where it differs from `name`, else null.
     path = models.CharField(max_length=8192, null=True, db_collation="C")
     mode = models.PositiveIntegerField()
@@ -83,9 +87,12 @@ class RunEntry(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["run", "name"], name="run_entry_name_once"),
+            models.UniqueConstraint("run", *unique_path("name"), name="run_entry_name_once"),
         ]
         indexes = [models.Index(fields=["sha256"], name="run_entry_by_blob", condition=Q(pack_offset=None))]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Volume(models.Model):
@@ -120,6 +127,9 @@ class Volume(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["run", "packer", "number"], name="volume_once")]
 
+    def __str__(self) -> str:
+        return f"{self.packer} {self.number}/{self.of}"
+
 
 class Event(models.Model):
     """What happened, once; v1 shows these as `_log` and under `/event` (`spec/v1.md §12`)."""
@@ -135,3 +145,6 @@ class Event(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["export_id", "id"], name="event_by_export")]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.at:%Y-%m-%d %H:%M:%S}"

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from cells.frozen import Snapshot
 from django.conf import settings
 from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from cells.errors import CellNotFound, DomainError
+from cells.frozen import Snapshot
 from cells.models import Cell
 from exports.engine import manifest as text
 from exports.engine.contents import damage

@@ -36,7 +36,10 @@ def fill(cell: Cell, contents: dict[str, bytes]) -> None:
         folder = path.rpartition("/")[0]
         if folder:
             File.objects.get_or_create(
-                cell=cell, generation=1, path=folder, defaults={"folder": "", "is_folder": True, "mtime": timezone.now()}
+                cell=cell,
+                generation=1,
+                path=folder,
+                defaults={"folder": "", "is_folder": True, "mtime": timezone.now()},
             )
         mtime = datetime(2021, 3, 4, 5, 6, 7, 123456, tzinfo=UTC)
         File.objects.create(cell=cell, generation=1, path=path, folder=folder, blob=blob, size=len(data), mtime=mtime)
@@ -52,7 +55,12 @@ def fill(cell: Cell, contents: dict[str, bytes]) -> None:
 def cell(alice: User) -> Cell:
     cell = Cell.objects.create(name="house", owner=alice)
     File.objects.create(
-        cell=cell, generation=1, path="nothing inside", folder="", is_folder=True, mtime=datetime(2020, 1, 1, tzinfo=UTC)
+        cell=cell,
+        generation=1,
+        path="nothing inside",
+        folder="",
+        is_folder=True,
+        mtime=datetime(2020, 1, 1, tzinfo=UTC),
     )
     fill(cell, CONTENTS)
     return cell

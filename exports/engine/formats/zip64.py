@@ -22,8 +22,11 @@ UNIX = 3 << 8
 UTF8_NAME = 1 << 11
 STORED, DEFLATED = 0, 8
 FOLDER_ATTRIBUTE = 0x10
-#: What fits the signed 32 bits of the extended timestamp.
-TIMES_FIRST, TIMES_LAST = -(2**31), 2**31 - 1
+#: Seconds that all read alike in the extended timestamp: 7-Zip and libarchive take negative ones for 2038–2106.
+TIMES_LAST = 2**31 - 1
+#: For all others NTFS times (10 MHz since 1601), which 7-Zip and Windows read; the rest see the DOS time.
+TIMES_NTFS = Struct("<HHIHHQQQ")
+NTFS_EPOCH = 11_644_473_600_000_000
 DOS_FIRST = (1 << 21) | (1 << 16)
 DOS_LAST = (127 << 25) | (12 << 21) | (31 << 16) | (23 << 11) | (59 << 5) | 29
 
@@ -31,10 +34,18 @@ DOS_LAST = (127 << 25) | (12 << 21) | (31 << 16) | (23 << 11) | (59 << 5) | 29
 @lru_cache(maxsize=4096)
 def dos_day(day: int) -> int:
     """The DOS date of a day since 1970, in the upper half of 32 bits; outside 1980–2107 -1 or 1 (before, after)."""
-    if not 3652 <= day < 50769:
+    if not 3652 <= day < 50403:
         return -1 if day < 3652 else 1
     date = datetime.fromtimestamp(day * 86400, UTC)
     return ((date.year - 1980) << 25) | (date.month << 21) | (date.day << 16)
+
+
+def times(mtime: int) -> bytes:
+    """The extra field with the exact time."""
+    if 0 <= mtime < (TIMES_LAST + 1) * 1000000:
+        return TIMES.pack(0x5455, 5, 1, mtime // 1000000)
+    ticks = max(mtime + NTFS_EPOCH, 0) * 10
+    return TIMES_NTFS.pack(10, 32, 0, 1, 24, ticks, ticks, ticks)
 
 
 def dos_time(seconds: int) -> int:
@@ -57,7 +68,7 @@ class Zip64(Format):
         _ordinal, offset, central, count = mark
         # An ASCII name has as many bytes as characters; encoding each of 300,000 names costs more than asking.
         name = len(entry.name) if entry.name.isascii() else len(entry.name.encode())
-        extra = 9 if TIMES_FIRST * 1000000 <= entry.mtime < (TIMES_LAST + 1) * 1000000 else 0
+        extra = TIMES.size if 0 <= entry.mtime < (TIMES_LAST + 1) * 1000000 else TIMES_NTFS.size
         local_extra = central_extra = extra
         if entry.size >= LIMIT32 or entry.stored_size >= LIMIT32:
             local_extra += 20
@@ -72,10 +83,10 @@ class Zip64(Format):
         )
 
     def pieces(self, entry: Entry, mark: Mark) -> Iterator[Piece]:
-        name, flags, method, needed, times = self._common(entry)
-        size, stored, extra = entry.size, entry.stored_size, times
+        name, flags, method, needed, extra = self._common(entry)
+        size, stored = entry.size, entry.stored_size
         if size >= LIMIT32 or stored >= LIMIT32:
-            extra = SIZES64.pack(1, 16, size, stored) + times
+            extra = SIZES64.pack(1, 16, size, stored) + extra
             size = stored = LIMIT32
         when = dos_time(entry.mtime // 1000000)
         yield (
@@ -92,12 +103,10 @@ class Zip64(Format):
         flags = 0 if len(name) == len(entry.name) else UTF8_NAME
         method = DEFLATED if entry.encoding == "deflate" else STORED
         needed = 45 if entry.size >= LIMIT32 or entry.stored_size >= LIMIT32 else 20
-        seconds = entry.mtime // 1000000
-        times = TIMES.pack(0x5455, 5, 1, seconds) if TIMES_FIRST <= seconds <= TIMES_LAST else b""
-        return name, flags, method, needed, times
+        return name, flags, method, needed, times(entry.mtime)
 
     def directory(self, entry: Entry, offset: int) -> bytes:
-        name, flags, method, needed, times = self._common(entry)
+        name, flags, method, needed, extra = self._common(entry)
         size, stored, values = entry.size, entry.stored_size, b""
         if size >= LIMIT32 or stored >= LIMIT32:
             values = size.to_bytes(8, "little") + stored.to_bytes(8, "little")
@@ -105,7 +114,8 @@ class Zip64(Format):
         if offset >= LIMIT32:
             values += offset.to_bytes(8, "little")
             offset, needed = LIMIT32, 45
-        extra = b"\1\0" + len(values).to_bytes(2, "little") + values + times if values else times
+        if values:
+            extra = b"\1\0" + len(values).to_bytes(2, "little") + values + extra
         return (
             CENTRAL.pack(
                 b"PK\1\2",

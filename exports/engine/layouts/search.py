@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from functools import partial
 
 from cells.frozen import Snapshot
-
 from exports.engine.entries import Entry
 from exports.engine.freeze import Layout, cell_entries
 from exports.engine.names import Names
