@@ -82,7 +82,7 @@ def _pg_home(data: Path) -> Path:
     """PostgreSQL refuses to run as root, and the user it then runs as may not reach DATA (a project under /root)."""
     kept = _read(data / "pg-home")
     if kept:
-        return Path(kept)
+        return data / kept  # an absolute path stays what it is
     owner = _pg_owner()
     if not owner or _reachable(data, owner.pw_uid):
         return data / "pg"
@@ -121,7 +121,7 @@ def start_postgres(data: Path, *options: str) -> Child:
     _make_folder(data, 0o711 if owner else 0o700)
     _make_folder(home, 0o711 if owner else 0o700)
     _make_folder(sockets, 0o711 if owner else 0o700)
-    keep_secret(data / "pg-home", str(home))
+    keep_secret(data / "pg-home", "pg" if home == data / "pg" else str(home))  # so that DATA may be moved
     _make_folder(sockets / "pg", 0o700, owner)
     binaries = _pg_binaries(home, owner)
     cluster = home / "data"
