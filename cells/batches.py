@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, nullcontext
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
@@ -15,32 +16,33 @@ from cells.storefiles import Pack, Part, Place, folder_sync, own_name
 #: Small contents that a batch holds in memory until it asks which of them are known.
 _WAITING_BYTES = 8 << 20
 _WAITING_ROWS = 4_000
-#: Files of their own that a batch has open or unnamed before it names them all.
+#: Files of their own that a batch leaves without a name before it names them all.
 _LARGE_FILES = 128
-#: What threads open and read ahead: at most 8 × 64 × 64 KiB.
+#: What threads encode ahead: at most 16 × 64 × 64 KiB of small contents.
 _GROUP = 64
-_GROUPS_AHEAD = 8
+_GROUPS_AHEAD = 16
 
-#: A small content encoded, the head of a large one with the stream that has the rest, or why there is neither.
-_Head = tuple[Stored, bytes] | tuple[bytes, BinaryIO] | OSError
+Opener = Callable[[], BinaryIO]
+#: Stored bytes of a small content, or the unnamed file of a large one.
+_Encoded = tuple[Stored, bytes | Part]
 
 
 class BlobBatch:
     """Many contents: `with store.batch() as batch: stored = batch.add(data)`.
 
     What was added may be referred to after `flush`, or after the block was left without an exception. Each flush
-    is a transaction of its own, unless the caller has one open. Memory stays below some 40 MB whatever is added.
+    is a transaction of its own, unless the caller has one open. Memory stays below some 100 MB whatever is added.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        #: Encoded, but not yet asked whether known: stored bytes of small contents, unnamed files of large ones.
-        self._waiting: dict[str, tuple[Stored, bytes | Part]] = {}
+        #: Encoded, but not yet asked whether known.
+        self._waiting: dict[str, _Encoded] = {}
         self._waiting_bytes = 0
         #: Written, but not yet a row.
         self._pack = Pack(root)
-        self._large: dict[str, tuple[Stored, Part, Future[None]]] = {}
         self._packed: set[str] = set()
+        self._large: dict[str, tuple[Stored, Part, Future[None]]] = {}
         self._broken: set[str] = set()
         self._syncing = ThreadPoolExecutor(4, "fsync")
 
@@ -54,12 +56,11 @@ class BlobBatch:
         finally:
             self._syncing.shutdown(cancel_futures=True)
             self._pack.discard()
-            for part in (*(part for _, part, _ in self._large.values()), *(body for _, body in self._waiting.values())):
-                if isinstance(part, Part):
-                    part.discard()
+            for _, part, *_ in (*self._large.values(), *self._waiting.values()):
+                _discard(part)
 
     def add(self, data: Buffer) -> Stored:
-        """Add a content that is whole in memory. The caller may reuse the buffer if it is below 64 KiB or `bytes`."""
+        """Add a content that is whole in memory; the caller may reuse the buffer."""
         if len(data) >= SMALL:
             return self.add_stream(BytesIO(data))
         stored, body = encode(data)
@@ -67,25 +68,25 @@ class BlobBatch:
         return stored
 
     def add_stream(self, stream: BinaryIO) -> Stored:
-        """Add a content of any length; it is read to its end."""
-        head = _head(stream)
-        return self.add(head) if len(head) < SMALL else self._add_large(head, stream)
+        """Add a content of any length; it is read to its end, and left open."""
+        encoded = _encode_one(lambda: nullcontext(stream), self._root)
+        if isinstance(encoded, OSError):
+            raise encoded
+        self._wait(*encoded)
+        return encoded[0]
 
-    def add_each(self, openers: Iterable[Callable[[], BinaryIO]]) -> Iterator[Stored | OSError]:
-        """Add what each of these opens, in order; threads open, read and encode small contents ahead.
+    def add_each(self, openers: Iterable[Opener]) -> Iterator[Stored | OSError]:
+        """Add what each of these opens, in order; two threads open, read and encode ahead.
 
         Gives an OSError in its turn for a content that could not be opened or read; such a one is not added.
         """
-        openers = iter(openers)
-        ahead: deque[Future[list[_Head]]] = deque()
-        with ThreadPoolExecutor(2, "encode") as pool:
-            while True:
-                while len(ahead) < _GROUPS_AHEAD and (group := list(islice(openers, _GROUP))):
-                    ahead.append(pool.submit(_open_group, group))
-                if not ahead:
-                    return
-                for head in ahead.popleft().result():
-                    yield self._add_opened(head)
+        with closing(_encode_ahead(openers, self._root)) as encoded:
+            for each in encoded:
+                if isinstance(each, OSError):
+                    yield each
+                else:
+                    self._wait(*each)
+                    yield each[0]
 
     def flush(self) -> None:
         """Make all that was added so far durable and referable."""
@@ -93,35 +94,9 @@ class BlobBatch:
         self._publish_large()
         self._publish_pack()
 
-    def _add_opened(self, head: "_Head") -> Stored | OSError:
-        if isinstance(head, OSError):
-            return head
-        stored, rest = head
-        if isinstance(stored, Stored):
-            self._wait(stored, rest)
-            return stored
-        with rest as stream:
-            return self._add_large(stored, stream)
-
-    def _add_large(self, head: bytes, stream: BinaryIO) -> Stored:
-        part = Part(self._root)
-        encoder = Encoder(part.write)
-        try:
-            encoder.feed(head)
-            while chunk := stream.read(BLOCK):
-                encoder.feed(chunk)
-            stored = encoder.finish()
-        except BaseException:
-            encoder.abort()
-            part.discard()
-            raise
-        self._wait(stored, part)
-        return stored
-
     def _wait(self, stored: Stored, body: bytes | Part) -> None:
-        if stored.sha256 in self._waiting or stored.sha256 in self._large or stored.sha256 in self._packed:
-            if isinstance(body, Part):
-                body.discard()
+        if stored.sha256 in self._waiting or stored.sha256 in self._packed or stored.sha256 in self._large:
+            _discard(body)
             return
         self._waiting[stored.sha256] = stored, body
         self._waiting_bytes += stored.stored_size
@@ -132,12 +107,11 @@ class BlobBatch:
         known, broken = blobs_touch(self._waiting, self._root)
         self._broken |= broken
         for digest, (stored, body) in self._waiting.items():
-            if isinstance(body, Part):
-                if digest in known:
-                    body.discard()
-                else:
-                    self._large[digest] = stored, body, self._syncing.submit(body.sync)
-            elif digest not in known:
+            if digest in known:
+                _discard(body)
+            elif isinstance(body, Part):
+                self._large[digest] = stored, body, self._syncing.submit(body.sync)
+            else:
                 if not self._pack.has_room(len(body)):
                     self._publish_pack()
                 self._pack.append(stored, body)
@@ -164,25 +138,85 @@ class BlobBatch:
         self._large.clear()
 
 
-def _open_group(openers: list[Callable[[], BinaryIO]]) -> list[_Head]:
-    return [_open_one(opener) for opener in openers]
+class _SourceFailed(Exception):
+    """Reading failed, not writing: the batch may go on without this content."""
 
 
-def _open_one(opener: Callable[[], BinaryIO]) -> _Head:
+def _encode_ahead(openers: Iterable[Opener], root: Path) -> Iterator[_Encoded | OSError]:
+    rest = iter(openers)
+    ahead: deque[Future[list[_Encoded | OSError]]] = deque()
+    ready: deque[_Encoded | OSError] = deque()
+    pool = ThreadPoolExecutor(2, "encode")
+    try:
+        while True:
+            while len(ahead) < _GROUPS_AHEAD and (group := list(islice(rest, _GROUP))):
+                ahead.append(pool.submit(_encode_group, group, root))
+            if not ahead:
+                return
+            ready.extend(ahead.popleft().result())
+            while ready:
+                yield ready.popleft()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        for future in ahead:
+            if not future.cancelled() and not future.exception():
+                ready.extend(future.result())
+        for encoded in ready:
+            if not isinstance(encoded, OSError):
+                _discard(encoded[1])
+
+
+def _encode_group(openers: list[Opener], root: Path) -> list[_Encoded | OSError]:
+    done: list[_Encoded | OSError] = []
+    try:
+        for opener in openers:
+            done.append(_encode_one(opener, root))
+    except BaseException:
+        for encoded in done:
+            if not isinstance(encoded, OSError):
+                _discard(encoded[1])
+        raise
+    return done
+
+
+def _encode_one(opener: Opener, root: Path) -> _Encoded | OSError:
     try:
         stream = opener()
-        head = _head(stream)
     except OSError as failure:
         return failure
-    if len(head) == SMALL:
-        return head, stream
-    stream.close()
-    return encode(head)
+    try:
+        with stream as source:
+            head = _read(source, SMALL)
+            while 0 < len(head) < SMALL and (more := _read(source, SMALL - len(head))):
+                head += more
+            return encode(head) if len(head) < SMALL else _encode_large(head, source, root)
+    except _SourceFailed as failure:
+        return failure.__cause__
 
 
-def _head(stream: BinaryIO) -> bytes:
-    """64 KiB, or less when that is all there is."""
-    head = stream.read(SMALL)
-    while 0 < len(head) < SMALL and (more := stream.read(SMALL - len(head))):
-        head += more
-    return head
+def _encode_large(head: bytes, source: BinaryIO, root: Path) -> tuple[Stored, Part]:
+    part = Part(root)
+    encoder = Encoder(part.write)
+    try:
+        encoder.feed(head)
+        while chunk := _read(source, BLOCK):
+            encoder.feed(chunk)
+        stored = encoder.finish()
+        part.close()
+    except BaseException:
+        encoder.abort()
+        part.discard()
+        raise
+    return stored, part
+
+
+def _read(source: BinaryIO, length: int) -> bytes:
+    try:
+        return source.read(length)
+    except OSError as failure:
+        raise _SourceFailed from failure
+
+
+def _discard(body: bytes | Part) -> None:
+    if isinstance(body, Part):
+        body.discard()

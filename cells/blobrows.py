@@ -7,7 +7,6 @@ from pathlib import Path
 from django.db import connection, transaction
 from django.utils import timezone
 
-from cells.models import Blob
 from cells.storefiles import PACKS, Place
 
 #: A row touched within this time needs no other touch.
@@ -50,9 +49,13 @@ def blobs_touch(digests: Iterable[str], root: Path) -> tuple[set[str], set[str]]
 
     Also gives the store files found missing or too short for what a row says; what lies there must be written again.
     """
-    rows = Blob.objects.filter(sha256__in=list(digests)).values_list(
-        "sha256", "store_file", "offset", "stored_size", "touched_at", "unreferenced_at"
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            'SELECT sha256, store_file, "offset", stored_size, touched_at, unreferenced_at '
+            "FROM cells_blob WHERE sha256 = ANY(%s)",
+            [list(digests)],
+        )
+        rows = cursor.fetchall()
     fresh = timezone.now() - _FRESH
     sizes: dict[str, int] = {}
     known: set[str] = set()

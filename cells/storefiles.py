@@ -18,6 +18,9 @@ PACKS = "packs"
 PACK_BYTES = 64 << 20
 PACK_ROWS = 20_000
 
+#: So that small contents do not cost a system call each.
+_BUFFER = 256 << 10
+
 
 class Place(NamedTuple):
     """A content and where its stored bytes begin."""
@@ -55,10 +58,14 @@ class Part:
         self._open().write(data)
         self.size += len(data)
 
+    def close(self) -> None:
+        """End the writing; until then a file handle is held."""
+        self._open().close()
+
     def sync(self) -> None:
-        """Bring the bytes to disk; nothing may be written afterwards."""
-        with self._open() as file:
-            file.flush()
+        """End the writing and bring the bytes to disk."""
+        self.close()
+        with self._path.open("rb") as file:
             os.fsync(file.fileno())
 
     def publish(self, store_file: str) -> Path:
@@ -82,7 +89,7 @@ class Part:
     def _open(self) -> BinaryIO:
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("xb")
+            self._file = self._path.open("xb", buffering=_BUFFER)
         return self._file
 
 

@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 from cells.blobs import BlobStore
 from cells.encoding import Stored
@@ -49,7 +50,7 @@ def blobs_sweep(*, now: datetime) -> tuple[int, int]:
 
 
 def _remove_rows(now: datetime) -> int:
-    used = [f"EXISTS (SELECT 1 FROM ({sql}) used WHERE used.sha256 = b.sha256)" for sql in REFERENCES]
+    used = [f"EXISTS (SELECT 1 FROM ({sql}) used WHERE used.sha256 = b.sha256)" for sql in REFERENCES]  # noqa: S608
     unused = f"NOT ({' OR '.join(used)})".replace("%", "%%")
     old = "b.touched_at <= %(young)s"
     times = {"now": now, "young": now - _YOUNG, "grace": now - _GRACE}
@@ -66,7 +67,7 @@ def _remove_rows(now: datetime) -> int:
     return removed
 
 
-def _each_chosen(cursor, condition: str, action: str, times: dict[str, datetime]) -> int:  # noqa: ANN001
+def _each_chosen(cursor: CursorWrapper, condition: str, action: str, times: dict[str, datetime]) -> int:
     # SKIP LOCKED: whoever holds such a row is putting it or referring to it right now.
     chosen = f"SELECT b.sha256 FROM cells_blob b WHERE {condition} FOR UPDATE OF b SKIP LOCKED"  # noqa: S608
     cursor.execute(f"WITH chosen AS MATERIALIZED ({chosen}) {action}", times)
