@@ -17,7 +17,7 @@ run: .venv/.installed-run ## start everything (PORT=8000, DATA=./var); Ctrl-C st
 	@exec $(BIN)/python manage.py up
 
 test: .venv/.installed-dev ## all tests but the slow ones
-	@$(BIN)/python -m pytest -q -n $(JOBS) --maxprocesses 4 --dist worksteal -m '$(SELECT)' $(TESTS)
+	@$(BIN)/python -m pytest -q -rs -n $(JOBS) --maxprocesses 4 --dist worksteal -m '$(SELECT)' $(TESTS)
 
 bench: .venv/.installed-dev ## measurements beside other tools (BENCH=small or full)
 	@BENCH=$(BENCH) $(BIN)/python -m bench

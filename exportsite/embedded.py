@@ -29,12 +29,12 @@ _PATIENCE = 30.0
 
 
 def database_url(data: Path) -> str:
-    query = urlencode({"host": _sockets(data, _pg_home(data) / "run", "pg/.s.PGSQL.5432") / "pg"})
+    query = urlencode({"host": _sockets(data, _pg_home(data) / "run", "pg/.s.PGSQL.5432") / "pg"}, quote_via=quote)
     return f"postgres://{USER}:{quote(_read(data / 'pg-password'))}@/{DATABASE}?{query}"
 
 
 def redis_url(data: Path, db: int = 0) -> str:
-    return f"unix://{redis_socket(data)}?db={db}"
+    return f"unix://{quote(str(redis_socket(data)))}?db={db}"
 
 
 def redis_socket(data: Path) -> Path:

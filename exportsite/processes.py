@@ -61,7 +61,7 @@ def _die_with(parent: int, stop_signal: int) -> Callable[[], None]:
 
 def open_log(path: Path) -> IO[bytes]:
     """Appends; a file over 10 MB becomes `<name>.1` first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.exists() and path.stat().st_size > _LOG_LIMIT:
         path.replace(path.with_name(path.name + ".1"))
     return path.open("ab")

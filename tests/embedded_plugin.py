@@ -37,7 +37,7 @@ def _start() -> None:
     os.environ["DATABASE_URL"] = os.environ["TEST_DATABASE_URL"]
     if "TEST_REDIS_URL" not in os.environ:
         children.append(embedded.start_redis(data))
-        os.environ["TEST_REDIS_URL"] = f"unix://{embedded.redis_socket(data)}"
+        os.environ["TEST_REDIS_URL"] = embedded.redis_url(data).partition("?")[0]
 
 
 def _forget_own_settings() -> None:

@@ -43,6 +43,15 @@ def test_a_path_too_long_for_a_socket_falls_back_to_tmp(data: Path, children: li
     shutil.rmtree(embedded.redis_socket(deep).parent)
 
 
+def test_a_folder_with_a_difficult_name_is_a_folder(data: Path, children: list[Child]) -> None:
+    odd = data / "sp ace é%41+"
+    children.append(embedded.start_postgres(odd, "fsync=off"))
+    children.append(embedded.start_redis(odd))
+    with psycopg.connect(embedded.database_url(odd)) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    assert redis.Redis.from_url(embedded.redis_url(odd)).ping()
+
+
 def test_data_survives_a_killed_postgres_whose_note_names_a_stranger(data: Path, children: list[Child]) -> None:
     """After a reboot the process number in postmaster.pid may be anybody's: here it is this test's."""
     first = embedded.start_postgres(data)
