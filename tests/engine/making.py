@@ -1,12 +1,12 @@
 """Manifests without a database: contents in one file, entries in a list."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from cells.encoding import encode
+from cells.encoding import Encoder, Stored, encode
 from exports.engine.entries import FILE_MODE, FOLDER_MODE, Entry, Source
 from exports.engine.plan import PACKERS, Packer, Planner, VolumePlan, plan
-from exports.engine.volumes import stream
+from exports.engine.volumes import stream, write
 
 MTIME = 1_700_000_001_234_567
 
@@ -28,11 +28,27 @@ class Making:
         self.plain[name] = data
         return self._add(name, mode, mtime, stored, offset)
 
-    def folder(self, name: str) -> Entry:
-        stored, _ = encode(b"")
-        return self._add(name, FOLDER_MODE, MTIME, stored, 0)
+    def encoded(self, name: str, chunks: Iterable[bytes]) -> Entry:
+        """As `file`, for content that does not fit the memory."""
+        offset = self._file.tell()
+        encoder = Encoder(self._file.write)
+        for chunk in chunks:
+            encoder.feed(chunk)
+        stored = encoder.finish()
+        self._file.flush()
+        return self._add(name, FILE_MODE, MTIME, stored, offset)
 
-    def _add(self, name: str, mode: int, mtime: int, stored, offset: int) -> Entry:
+    def again(self, name: str, entry: Entry, **changes: object) -> Entry:
+        """Another entry with the content of `entry`."""
+        copy = entry._replace(ordinal=len(self.entries), name=name, **changes)
+        self.entries.append(copy)
+        return copy
+
+    def folder(self, name: str, *, mtime: int = MTIME) -> Entry:
+        stored, _ = encode(b"")
+        return self._add(name, FOLDER_MODE, mtime, stored, 0)
+
+    def _add(self, name: str, mode: int, mtime: int, stored: Stored, offset: int) -> Entry:
         entry = Entry(
             len(self.entries), name, None, mode, mtime, stored.size, stored.crc32, stored.sha256, stored.encoding,
             stored.stored_size, stored.stored_crc32, None, stored.points, str(self.path), offset,
@@ -47,16 +63,24 @@ class Making:
 
         return entries
 
-    def plans(self, packer: str | Packer, *, closing: Entry | None = None, strip: int = 0) -> list[VolumePlan]:
+    def plans(
+        self, packer: str | Packer, *, closing: Entry | None = None, strip: int = 0, seal: str = "seal"
+    ) -> list[VolumePlan]:
         packer = PACKERS[packer] if isinstance(packer, str) else packer
-        planner = Planner(packer, seal="seal", closing=closing, strip=strip)
+        planner = Planner(packer, seal=seal, closing=closing, strip=strip)
         plan((entry for entry in self.entries if entry is not closing), [planner])
         return planner.finish()
 
-    def archive(self, packer: str, path: Path) -> Path:
+    def only(self, packer: str | Packer) -> VolumePlan:
         (only,) = self.plans(packer)
-        with path.open("wb") as file:
-            for chunk in stream(only, self.source):
-                file.write(chunk)
-        assert path.stat().st_size == only.length
+        return only
+
+    def archive(self, packer: str, path: Path, tick: Callable[[int], object] = lambda count: None) -> Path:
+        plan = self.only(packer)
+        length = write(plan, self.source, str(path), tick)
+        assert path.stat().st_size == length == (plan.length or length)
         return path
+
+    def bytes(self, packer: str) -> bytes:
+        """The whole archive of a format whose length is known beforehand."""
+        return b"".join(stream(self.only(packer), self.source))
