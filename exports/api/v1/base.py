@@ -12,6 +12,7 @@ from cells.errors import NotAuthenticated
 from exports import selectors
 from exports.api.v1 import checks, present
 from exports.api.v1.errors import ExportErrors
+from exports.api.v1.openapi import V1Schema
 from exports.api.v1.streaming import json_response
 from exports.models import Export
 
@@ -32,6 +33,7 @@ class SessionNeeded(Authenticated):
 class ExportViews(V1ViewSet):
     permission_classes = (SessionNeeded,)
     errors = ExportErrors()
+    schema = V1Schema()
 
     def export(self, request: Request, id: str) -> Export:
         return selectors.export_get(id=path_id(id), user=request.user)

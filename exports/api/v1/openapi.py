@@ -1,7 +1,18 @@
 """What the API description says about v1's export families: parameters, bodies and every status there can be."""
 
+import re
+
+from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+
+
+class V1Schema(AutoSchema):
+    """Names each operation after its whole path: `zip` and `zip/{path}` are two."""
+
+    def get_operation_id(self) -> str:
+        return "_".join([*re.findall(r"\w+", self.path)[1:], self.method.lower()])
+
 
 _OPEN = {"type": "object", "additionalProperties": True}
 _ERROR_BODY = {

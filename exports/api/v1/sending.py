@@ -65,9 +65,8 @@ def send(request: Request, opened: Opened, *, headers: dict[str, str], accel: bo
     """The bytes, or for a stored volume behind a proxy that sends files itself: where they are."""
     if accel and settings.ACCEL_REDIRECT and opened.store_file:
         where = f"{settings.ACCEL_REDIRECT}volumes/{quote(opened.store_file)}"
-        return HttpResponse(
-            b"", content_type=opened.content_type, headers={**_SANDBOX, **headers, "X-Accel-Redirect": where}
-        )
+        sent = {**_SANDBOX, **headers, "ETag": f'"{opened.etag}"', "X-Accel-Redirect": where}
+        return HttpResponse(b"", content_type=opened.content_type, headers=sent)
     return ranged_response(
         request,
         length=opened.length,

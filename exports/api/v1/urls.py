@@ -15,10 +15,11 @@ _READ = {"get": "read", "head": "read"}
 
 
 def _sending(base: str, **described: None) -> list[URLPattern]:
-    """The three families that the seed prints as `/api/v1/v1/export/...` and clients call as `/api/v1/export/...` (C1)."""
+    """The three families that the seed prints under /api/v1/v1/ and clients call under /api/v1/ (§0.2 C1)."""
     return [
         path(f"{base}/<str:id>/file/<path:path>", FileViewSet.as_view(_READ, **described)),
-        *routes(f"{base}/<str:id>/file", FileViewSet, _READ),
+        path(f"{base}/<str:id>/file", FileViewSet.as_view(_READ, schema=None)),
+        path(f"{base}/<str:id>/file/", FileViewSet.as_view(_READ, schema=None)),
         path(f"{base}/<str:id>/download/<str:passkey>/<path:file>", DownloadViewSet.as_view(_READ, **described)),
         *(
             path(f"{base}/<str:id>/{archive}{rest}", ArchiveViewSet.as_view(_READ, archive=archive, **schema))
