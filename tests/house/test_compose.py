@@ -90,7 +90,7 @@ def test_there_is_one_beat_and_nobody_starts_before_the_migrations() -> None:
 
 def test_nginx_sends_the_stored_volumes_from_where_the_settings_keep_them() -> None:
     environment = SERVICES["web"]["environment"]
-    location = re.search(rf"location {environment['ACCEL_REDIRECT']} \{{(.*?)\}}", NGINX, re.DOTALL)[1]
+    location = re.search(rf"location {environment['ACCEL_REDIRECT']}volumes/ \{{(.*?)\}}", NGINX, re.DOTALL)[1]
     assert "internal;" in location
     assert f"alias {environment['EXPORTS_STORE']}/volumes/;" in location
     assert "./deploy/nginx.conf:/etc/nginx/nginx.conf:ro" in SERVICES["nginx"]["volumes"]
