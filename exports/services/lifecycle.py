@@ -149,12 +149,10 @@ def requeue_lost(*, now: datetime | None = None) -> int:
     for run in silent.iterator():
         if run.fence >= ATTEMPTS:
             lost += run_fail(run, RunLost(run_id=run.pk, attempts=run.fence))
-        elif transition(run.pk, RunState.PENDING, holding=run.fence):
+        elif transition(run.pk, RunState.PENDING, holding=run.fence, nudged_at=None):
             lost += 1
     unheard = now - timedelta(seconds=queue.NUDGE_SECONDS)
-    waiting = Run.objects.filter(state=RunState.PENDING).filter(
-        Q(fence__gt=0, nudged_at__lt=F("heartbeat_at")) | Q(nudged_at__lt=unheard) | Q(nudged_at=None)
-    )
+    waiting = Run.objects.filter(Q(nudged_at=None) | Q(nudged_at__lt=unheard), state=RunState.PENDING)
     for run_id in list(waiting.order_by("pk").values_list("pk", flat=True)[:1000]):
         Run.objects.filter(pk=run_id).update(nudged_at=now)
         queue.enqueue(queue.RUN_EXPORT, run_id)

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
+from psycopg import Copy
 
 from cells.blobs import BlobStore
 from exports.engine.entries import Entry, Source
@@ -29,17 +30,28 @@ ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 def manifest_write(*, run_id: int, entries: Iterable[Entry]) -> int:
-    """Store entries by one COPY: all of them, or none. How many they were."""
+    """Store entries by one COPY: all of them, or none. How many they were.
+
+    On a connection of its own, so that `entries` may use the common one while it is asked for the next entry.
+    """
+    own = connections["default"].copy()
+    try:
+        with own.cursor() as cursor, cursor.copy(f"COPY exports_runentry ({COLUMNS}) FROM STDIN") as copy:
+            return _copy(copy, run_id, entries)
+    finally:
+        own.close()
+
+
+def _copy(copy: Copy, run_id: int, entries: Iterable[Entry]) -> int:
     count = 0
-    with connection.cursor() as cursor, cursor.copy(f"COPY exports_runentry ({COLUMNS}) FROM STDIN") as copy:
-        held: list[str] = []
-        for entry in entries:
-            held.append(_line(run_id, entry))
-            count += 1
-            if len(held) == COPY_LINES:
-                copy.write("".join(held))
-                held.clear()
-        copy.write("".join(held))
+    held: list[str] = []
+    for entry in entries:
+        held.append(_line(run_id, entry))
+        count += 1
+        if len(held) == COPY_LINES:
+            copy.write("".join(held))
+            held.clear()
+    copy.write("".join(held))
     return count
 
 

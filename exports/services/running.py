@@ -93,7 +93,7 @@ def seal_run(run: Run, progress: Progress, pack: Pack, *, name: str, ordinal: in
     pack.seal()
     with transaction.atomic():
         RunEntry.objects.filter(run=run, ordinal=ordinal).delete()
-        manifest.manifest_write(run_id=run.pk, entries=[closing])
+        RunEntry.objects.create(run=run, **{name: getattr(closing, name) for name in closing._fields[:13]})
         run.manifest_sha256, run.entry_count = seal.hexdigest(), ordinal + 1
         run.entry_bytes, run.frozen_at = seal.bytes, frozen_at
         lifecycle.heartbeat(
