@@ -149,7 +149,7 @@ def _python_extract(path: Path, into: Path) -> None:
             archive.extractall(into, filter="data")
         return
     with zipfile.ZipFile(path) as archive:
-        archive.extractall(into)
+        archive.extractall(into)  # noqa: S202
 
 
 TARS = ("tar", "tar_gz", "tar_bz2")
