@@ -112,9 +112,16 @@ def query_integer(request: Request, name: str, default: int | None) -> int | Non
     return int(text)
 
 
+def truth(text: str, name: str) -> bool:
+    """A boolean of a query or a header."""
+    if text.lower() not in ("true", "false", "1", "0"):
+        raise ApiError("type_mismatch", f"{name} must be true or false.")
+    return text.lower() in ("true", "1")
+
+
 def routes(pattern: str, view: type[V1ViewSet], actions: dict[str, str], **kwargs: Any) -> list[URLPattern]:
     """The call with and without a trailing slash (`spec/v1.md §1.9`); only the latter is in the API description."""
     return [
         path(pattern, view.as_view(actions, **kwargs)),
-        path(pattern + "/", view.as_view(actions, schema=None, **kwargs)),
+        path(pattern + "/", view.as_view(actions, **{**kwargs, "schema": None})),
     ]

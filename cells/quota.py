@@ -1,0 +1,38 @@
+"""One writer of a cell at a time, and never more bytes than its quota.
+
+Whoever writes rows of a cell does it inside `cell_writing`, with all input on this server already: the lock is held
+for as long as the rows take, not while bytes arrive. Readers and exports never wait.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import transaction
+
+from cells.errors import CellNotFound, QuotaExceeded
+from cells.models import Cell, Usage
+
+
+@contextmanager
+def cell_writing(cell: Cell) -> Iterator[Cell]:
+    """A transaction that holds the cell, read anew. Rolls all back with QuotaExceeded when it made the cell too big."""
+    with transaction.atomic():
+        locked = Cell.objects.select_for_update(no_key=True).filter(pk=cell.pk).first()
+        if locked is None:
+            raise CellNotFound(name=cell.name)
+        before = bytes_used(locked)
+        yield locked
+        if locked.quota is not None and (after := bytes_used(locked)) > max(before, locked.quota):
+            raise QuotaExceeded(quota=locked.quota, used=before, needed=after - before)
+
+
+def quota_check(cell: Cell, more: int) -> None:
+    """Refuses early what `cell_writing` would refuse late: before a body is read."""
+    if cell.quota is not None and (used := bytes_used(cell)) + more > cell.quota:
+        raise QuotaExceeded(quota=cell.quota, used=used, needed=more)
+
+
+def bytes_used(cell: Cell, generation: int | None = None) -> int:
+    """Of documents (as JSON text), files and old versions; of the visible generation when none is named."""
+    usage = Usage.objects.filter(cell=cell, generation=generation or cell.generation)
+    return usage.values_list("bytes", flat=True).first() or 0
