@@ -37,7 +37,7 @@ def large_cell(alice: User) -> Cell:
             """INSERT INTO cells_file (cell_id, generation, path, folder, is_folder, sha256, size, mtime, executable,
                                        content_type, version, created_at, updated_at)
                SELECT %s, 1, format('f%%s.txt', lpad(n::text, 6, '0')), '', false, b.sha256, b.size,
-                      '2024-02-03 04:05:06Z'::timestamptz + n * interval '1 minute', false, 'text/plain', 1, now(), now()
+                      timestamptz '2024-02-03Z' + n * interval '1 minute', false, 'text/plain', 1, now(), now()
                FROM generate_series(1, %s) n JOIN cells_blob b ON b.sha256 = (%s::text[])[1 + n %% 19]""",
             [cell.pk, FILES, digests],
         )
