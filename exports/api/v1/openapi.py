@@ -13,6 +13,10 @@ class V1Schema(AutoSchema):
     def get_operation_id(self) -> str:
         return "_".join([*re.findall(r"\w+", self.path)[1:], self.method.lower()])
 
+    def _is_list_view(self, serializer: object = None) -> bool:
+        """Never: our lists are objects that hold an array."""
+        return False
+
 
 _OPEN = {"type": "object", "additionalProperties": True}
 _ERROR_BODY = {

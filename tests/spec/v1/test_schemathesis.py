@@ -1,8 +1,12 @@
 """What the API description promises of v1's exports: no 500, no status it does not name, answers of the given shape."""
 
+from collections.abc import Iterator
+
 import pytest
 import schemathesis
+from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
+from django.db import close_old_connections
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
 from hypothesis import HealthCheck, settings
@@ -22,10 +26,16 @@ schema = schemathesis.openapi.from_wsgi("/api/schema?format=json", get_wsgi_appl
 
 
 @pytest.fixture
-def as_alice(alice) -> V1:
+def as_alice(alice) -> Iterator[V1]:
+    """Requests come through WSGI and share the test's transaction, whose connection must survive them."""
     client = V1(alice)
     client.put("export", {"export": {"search": {}}})
-    return client
+    signals = (request_started, request_finished)
+    for signal in signals:
+        signal.disconnect(close_old_connections)
+    yield client
+    for signal in signals:
+        signal.connect(close_old_connections)
 
 
 def test_the_description_is_valid_openapi() -> None:
