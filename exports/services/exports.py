@@ -21,7 +21,7 @@ from exports.errors import (
     VersionMismatch,
 )
 from exports.models import Export, Run, Transport
-from exports.services import lifecycle
+from exports.services import lifecycle, store
 from exports.states import ACTIVE
 
 #: How long a caller waits for a run to end that was asked to stop (`spec/v1.md §5.7`).
@@ -123,7 +123,10 @@ def export_delete(*, export: Export) -> None:
     with transaction.atomic():
         export = _locked(export)
         _purge(export)
+        runs = list(export.runs.values_list("pk", "pack_file"))
         export.delete()
+    for run_id, pack_file in runs:
+        store.remove(run_id=run_id, pack_file=pack_file)
 
 
 def _apply(export: Export, changes: ExportChanges) -> None:

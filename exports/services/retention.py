@@ -1,7 +1,6 @@
 """What ends by itself: archives that expire, files that nobody refers to."""
 
 import contextlib
-import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -52,9 +51,7 @@ def run_purge(run: Run) -> None:
         manifest.manifest_clear(run_id=run.pk)
         pack = run.pack_file
         Run.objects.filter(pk=run.pk, state__in=FINAL).update(pack_file="")
-    if pack:
-        (store.folder("runs") / pack).unlink(missing_ok=True)
-    shutil.rmtree(store.folder("volumes") / str(run.pk), ignore_errors=True)
+    store.remove(run_id=run.pk, pack_file=pack)
 
 
 def sweep(*, now: datetime | None = None) -> int:

@@ -46,6 +46,9 @@ def run_export(*, run_id: int, watch: Watch | None = None) -> Run | None:
         write_run(run, progress)
         lifecycle.publish(run, warnings=warnings(run), missing=missing_count(run))
     except LeaseLost:
+        if not Run.objects.filter(pk=run.pk).exists():
+            store.remove(run_id=run.pk, pack_file=run.pack_file)  # deleted, with its export, while it ran
+            return None
         log.warning("run %s: its lease was lost, another worker has it", run.pk)
     except RunStopped:
         lifecycle.run_end_stopped(run)

@@ -1,5 +1,6 @@
 """Where runs keep their files: pack files under `runs/`, written volumes under `volumes/`."""
 
+import shutil
 from pathlib import Path
 
 from django.conf import settings
@@ -13,6 +14,13 @@ def pack_path(run: Run) -> str:
 
 def volume_path(volume: Volume) -> str:
     return str(folder("volumes") / volume.store_file)
+
+
+def remove(*, run_id: int, pack_file: str) -> None:
+    """All files of one run. Harmless when there are none."""
+    if pack_file:
+        (folder("runs") / pack_file).unlink(missing_ok=True)
+    shutil.rmtree(folder("volumes") / str(run_id), ignore_errors=True)
 
 
 def folder(name: str) -> Path:

@@ -13,6 +13,7 @@ from cells.blobs import BlobStore
 from cells.models import Blob, Cell, Document, File
 from exports.models import Event, Export, Run, Volume
 from exports.services import downloads, lifecycle, planning, retention, running, verification
+from exports.services.exports import export_delete
 from exports.states import RunState
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -215,3 +216,17 @@ def test_planning_again_changes_nothing(cell: Cell, alice: User) -> None:
     before = list(done.volumes.order_by("pk").values())
     planning.volumes_plan(done, planning.run_source(done), stored=())
     assert list(done.volumes.order_by("pk").values()) == before
+
+
+def test_a_deleted_export_takes_its_files_along_even_while_it_runs(cell: Cell, alice: User, store: Path) -> None:
+    finished = run(alice, packers=["zip"])
+    export_delete(export=finished.export)
+
+    doomed = start(alice, packers=["zip"])
+
+    def delete(phase: str, done: int, planned: int) -> None:
+        if phase == "write" and Run.objects.filter(pk=doomed.pk).exists():
+            export_delete(export=doomed.export)
+
+    assert running.run_export(run_id=doomed.pk, watch=delete) is None
+    assert [path for path in (*(store / "runs").rglob("*"), *(store / "volumes").rglob("*")) if path.is_file()] == []
