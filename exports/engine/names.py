@@ -4,8 +4,10 @@ import re
 import unicodedata
 
 #: Control characters garble terminals and end FTP commands. Info-ZIP takes a backslash for a slash, and drops a
-#: version number of VMS (";1") at the end.
-UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\\]|;(?=\d*\Z)")
+#: version number of VMS (";1") at the end; bsdtar drops a drive letter ("c:") in front.
+UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\\]|;(?=[0-9]*\Z)|(?<=\A[A-Za-z]):")
+#: Names without any of these, and printable, are safe.
+SUSPECT = re.compile(r"[\\;:]")
 #: Bytes that a file system takes in one name.
 LONGEST = 255
 LONGEST_EXTENSION = 16
@@ -45,7 +47,7 @@ class Names:
         return self._open[-1][1]
 
     def _unique(self, parent: str, leaf: str) -> str:
-        name = parent + (leaf if leaf.isprintable() and "\\" not in leaf and ";" not in leaf else UNSAFE.sub("_", leaf))
+        name = parent + (leaf if leaf.isprintable() and not SUSPECT.search(leaf) else UNSAFE.sub("_", leaf))
         key = hash(name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold())
         if key not in self._taken:
             self._taken.add(key)

@@ -66,8 +66,14 @@ class Judge:
     extract: Callable[[Path, Path], object]
 
     def spells(self, name: str) -> str:
-        """As what it writes a name to disk: libarchive composes."""
+        """As what it writes a name to disk: libarchive composes, most of it."""
         return unicodedata.normalize("NFC", name) if self.tool == "bsdtar" else name
+
+    def found(self, root: Path) -> dict[str, Found]:
+        found = tree(root)
+        spelled = {self.spells(name): each for name, each in found.items()}
+        assert len(spelled) == len(found)
+        return spelled
 
     def called(self) -> "Judge":
         if self.tool is None or shutil.which(self.tool):

@@ -118,7 +118,7 @@ def test_a_foreign_program_unpacks_every_byte_name_time_and_mode(
     out.mkdir()
     judge.called().check(archives[kind])
     judge.extract(archives[kind], out)
-    found = tree(out)
+    found = judge.found(out)
     for entry in rich.entries:
         there = found[judge.spells(entry.name)]
         assert there.is_folder == entry.is_folder
@@ -256,7 +256,7 @@ def test_65_536_entries_are_all_unpacked(judge: Judge, kind: str, many, tmp_path
     out = tmp_path / "out"
     out.mkdir()
     judge.called().extract(many(kind, 65_536), out)
-    found = tree(out)
+    found = judge.found(out)
     assert sum(not each.is_folder for each in found.values()) == 65_536 - 65
     assert {each.data for each in found.values() if not each.is_folder} == {
         b"The same in all of them, but for the name.\n"

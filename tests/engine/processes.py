@@ -1,0 +1,75 @@
+"""Work that must happen in a process of its own: `python -m tests.engine.processes <what> <arguments as JSON>`."""
+
+import hashlib
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+from exports.engine.entries import Entry
+from exports.engine.plan import PACKERS, Planner, plan
+from exports.engine.volumes import stream, write
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def in_process(what: str, *arguments: object, environment: dict[str, str] | None = None):
+    """The answer of a function below, called in a fresh interpreter."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.engine.processes", what, json.dumps(arguments)],
+        capture_output=True,
+        cwd=ROOT,
+        env={**os.environ, **(environment or {})},
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return json.loads(done.stdout)
+
+
+def names_digest() -> str:
+    from tests.engine.test_names import digest, hostile, named
+
+    return digest(named(hostile(10_000)))
+
+
+def archive_digest(kind: str, rows: list[list], cuts: list[int]) -> str:
+    """SHA-256 of an archive, read in ranges between `cuts`."""
+    entries = [Entry(*row[:12], bytes.fromhex(row[12]), *row[13:]) for row in rows]
+
+    def source(first: int, last: int) -> Iterator[Entry]:
+        yield from entries[first:last]
+
+    planner = Planner(PACKERS[kind], seal="seal")
+    plan(source(0, len(entries)), [planner])
+    (only,) = planner.finish()
+    digest = hashlib.sha256()
+    borders = [0, *cuts, only.length]
+    for start, end in pairwise(borders):
+        for piece in stream(only, source, start, end):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def memory_of_many(kind: str, count: int, row: list, folder: str) -> dict[str, int]:
+    """Plan and write `count` entries that exist only while somebody looks at them; MiB over the idle process."""
+    first = Entry(*row[:12], bytes.fromhex(row[12]), *row[13:])
+
+    def source(begin: int, end: int) -> Iterator[Entry]:
+        for number in range(begin, min(end, count)):
+            yield first._replace(ordinal=number, name=f"{number // 1000:04}/{number:09}.txt")
+
+    idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    planner = Planner(PACKERS[kind], seal="seal")
+    plan(source(0, count), [planner])
+    (only,) = planner.finish()
+    length = write(only, source, f"{folder}/archive")
+    os.unlink(f"{folder}/archive")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"idle": idle // 1024, "peak": peak // 1024, "length": length}
+
+
+if __name__ == "__main__":
+    print(json.dumps(globals()[sys.argv[1]](*json.loads(sys.argv[2]))))
