@@ -15,6 +15,7 @@ from pathlib import Path
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
+from django.utils import timezone
 
 from cells.blobs import BlobStore
 from cells.encoding import Stored
@@ -33,11 +34,12 @@ _NAMES_AT_ONCE = 1000
 log = logging.getLogger(__name__)
 
 
-def blobs_sweep(*, now: datetime) -> tuple[int, int]:
+def blobs_sweep(*, now: datetime | None = None) -> tuple[int, int]:
     """Sweep once; gives (blobs removed, bytes of store files removed). Does nothing while another sweep runs.
 
     A store whose table of blobs is empty is left alone: that is what a wrong DATABASE_URL looks like.
     """
+    now = now or timezone.now()
     with _alone() as alone:
         if not alone or not Blob.objects.exists():
             return 0, 0
