@@ -49,7 +49,7 @@ class Usage(models.Model):
 class Document(models.Model):
     """One JSON document, named by doctype and id inside a cell."""
 
-    cell = models.ForeignKey(Cell, on_delete=models.CASCADE, related_name="documents")
+    cell = models.ForeignKey(Cell, on_delete=models.CASCADE, related_name="documents", db_index=False)
     generation = models.PositiveIntegerField()
     doctype = models.CharField(max_length=128, db_collation="C")
     doc_id = models.CharField(max_length=256, db_collation="C")
@@ -95,7 +95,7 @@ class Blob(models.Model):
 class File(models.Model):
     """A file or a folder of a cell. Folders have rows of their own, so empty ones survive."""
 
-    cell = models.ForeignKey(Cell, on_delete=models.CASCADE, related_name="files")
+    cell = models.ForeignKey(Cell, on_delete=models.CASCADE, related_name="files", db_index=False)
     generation = models.PositiveIntegerField()
     #: As `validators.normal_path` leaves it: no leading or trailing slash.
     path = PathField()

@@ -41,9 +41,9 @@ def cell_create(*, name: str, owner: User, quota: int | None = None) -> Cell:
 
 def cell_delete(*, cell: Cell) -> None:
     """The cell with all generations. Blobs that nobody else refers to go with the next sweep."""
-    with cell_writing(cell):
-        _remove_rows("cell_id = %s", [cell.pk])
-        cell.delete()
+    with cell_writing(cell) as locked:
+        _remove_rows("cell_id = %s", [locked.pk])
+        Cell.objects.filter(pk=locked.pk).delete()
 
 
 class FilePut(NamedTuple):

@@ -19,10 +19,8 @@ def make_cell(owner: User, name: str = "alice-cell", **options: Any) -> Cell:
 
 
 def put_file(cell: Cell, path: str, content: bytes = b"content", **options: Any) -> File:
-    stream = BytesIO(content)
-    return writing.file_put(
-        cell=cell, path=path, stream=stream, length=len(content), **{"mtime": MTIME, **options}
-    ).file
+    options = {"mtime": MTIME, "length": len(content), **options}
+    return writing.file_put(cell=cell, path=path, stream=BytesIO(content), **options).file
 
 
 def put_files(cell: Cell, files: Mapping[str, bytes]) -> None:
