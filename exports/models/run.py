@@ -62,8 +62,10 @@ class RunEntry(models.Model):
     """
 
     pk = models.CompositePrimaryKey("run", "ordinal")
-    #: The database deletes them with their run (migration 0002).
-    run = models.ForeignKey(Run, on_delete=models.DO_NOTHING, related_name="entries", db_index=False)
+    #: A trigger deletes them with their run (migration 0002).
+    run = models.ForeignKey(
+        Run, on_delete=models.DO_NOTHING, related_name="entries", db_index=False, db_constraint=False
+    )
     ordinal = models.BigIntegerField()
     #: The name in the archive; folders end in "/".
     name = PathField(max_length=8192)

@@ -16,13 +16,15 @@ def run_source(run: Run) -> Source:
     return manifest.source(run_id=run.pk, pack=store.pack_path(run))
 
 
-def volumes_plan(run: Run, source: Source, *, stored: Iterable[str]) -> None:
-    """Plan the default archives and those of the packers in `stored`, in one pass over the manifest."""
+def volumes_plan(run: Run, entries: Iterable[Entry], *, closing: Entry, stored: Iterable[str]) -> None:
+    """Plan the default archives and those of the packers in `stored`, in one pass over the manifest's `entries`.
+
+    `closing`: its last entry, the text of the manifest, which is not among `entries`.
+    """
     wanted = set(stored)
     packers = [PACKERS[name] for name in dict.fromkeys((*DEFAULT_PACKERS, *sorted(wanted)))]
-    closing = _closing(run, source)
     planners = [Planner(packer, seal=run.manifest_sha256, closing=closing) for packer in packers]
-    plan(source(0, closing.ordinal if closing else run.entry_count), planners)
+    plan(entries, planners)
     for planner in planners:
         _store(run, planner.packer.name, planner.finish(), stored=planner.packer.name in wanted)
 
@@ -30,9 +32,8 @@ def volumes_plan(run: Run, source: Source, *, stored: Iterable[str]) -> None:
 def volume_only(run: Run, packer: str) -> VolumePlan:
     """The whole run as one volume, for a caller who writes it himself."""
     source = run_source(run)
-    closing = _closing(run, source)
-    planner = Planner(PACKERS[packer], seal=run.manifest_sha256, closing=closing)
-    plan(source(0, closing.ordinal if closing else run.entry_count), [planner])
+    planner = Planner(PACKERS[packer], seal=run.manifest_sha256, closing=closing_entry(run, source))
+    plan(source(0, run.entry_count - 1), [planner])
     (only,) = planner.finish()
     return only
 
@@ -68,9 +69,9 @@ def selection_range(run: Run, prefix: str) -> tuple[int, int]:
     return (0, 0) if ordinal is None else (ordinal, ordinal + 1)
 
 
-def _closing(run: Run, source: Source) -> Entry | None:
+def closing_entry(run: Run, source: Source) -> Entry:
     """The run's manifest.json, always its last entry."""
-    return next(source(run.entry_count - 1, run.entry_count), None)
+    return next(source(run.entry_count - 1, run.entry_count))
 
 
 def _store(run: Run, packer: str, plans: list[VolumePlan], *, stored: bool) -> None:

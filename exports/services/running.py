@@ -152,7 +152,7 @@ def write_run(run: Run, progress: Progress) -> None:
     while True:
         try:
             if not run.volumes.filter(packer__in=planning.DEFAULT_PACKERS).exists():
-                planning.volumes_plan(run, planning.run_source(run), stored=run.order.get("packers", ()))
+                _plan(run, progress)
             if run.volumes.filter(stored=True).exists():
                 writing.volumes_write(run, progress)
             else:
@@ -160,6 +160,14 @@ def write_run(run: Run, progress: Progress) -> None:
             return
         except EntriesDamaged as error:
             reseal_run(run, progress, error.damaged)
+
+
+def _plan(run: Run, progress: Progress) -> None:
+    progress.phase("plan")
+    source = planning.run_source(run)
+    closing = planning.closing_entry(run, source)
+    entries = _ticking(source(0, closing.ordinal), progress)
+    planning.volumes_plan(run, entries, closing=closing, stored=run.order.get("packers", ()))
 
 
 def _prove(run: Run, progress: Progress) -> None:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from cells.blobs import BlobStore
 from cells.models import Blob, Cell, Document, File
-from exports.models import Event, Export, Run, Volume
+from exports.models import Event, Export, Run, RunEntry, Volume
 from exports.services import downloads, lifecycle, planning, retention, running, verification
 from exports.services.exports import export_delete
 from exports.states import RunState
@@ -214,13 +214,16 @@ def test_a_folder_or_file_can_be_had_alone(cell: Cell, alice: User, tmp_path: Pa
 def test_planning_again_changes_nothing(cell: Cell, alice: User) -> None:
     done = run(alice)
     before = list(done.volumes.order_by("pk").values())
-    planning.volumes_plan(done, planning.run_source(done), stored=())
+    source = planning.run_source(done)
+    closing = planning.closing_entry(done, source)
+    planning.volumes_plan(done, source(0, closing.ordinal), closing=closing, stored=())
     assert list(done.volumes.order_by("pk").values()) == before
 
 
 def test_a_deleted_export_takes_its_files_along_even_while_it_runs(cell: Cell, alice: User, store: Path) -> None:
     finished = run(alice, packers=["zip"])
     export_delete(export=finished.export)
+    assert not RunEntry.objects.filter(run_id=finished.pk).exists()
 
     doomed = start(alice, packers=["zip"])
 
