@@ -18,7 +18,7 @@ class ArchiveViewSet(sending.SendingViews):
     def read(self, request: Request, id: str, path: str = "") -> HttpResponseBase:
         export = self.export(request, id)
         run = selectors.published_run(export=export)
-        selected = path.strip("/")
+        selected = sending.findable(path.strip("/"))
         name = names.selection_name(export.display_name, selected, EXTENSIONS[self.archive])
         headers = sending.disposition(request, sending.file_name(request, name))
         opened = downloads.open_selection(run=run, path=selected, format=self.archive, name=name)

@@ -59,4 +59,4 @@ def _single_file(export: Export, run: Run, path: str) -> tuple[Opened, int]:
     transport = export.transports.filter(type="download", packer=None).values_list("pk", flat=True).first()
     if transport is None:
         raise VolumeNotFound(name=path)
-    return downloads.open_entry(run=run, path=path), transport
+    return downloads.open_entry(run=run, path=sending.findable(path)), transport

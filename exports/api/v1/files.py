@@ -16,7 +16,7 @@ class FileViewSet(sending.SendingViews):
             raise ApiError("positional_parameter_expected", "The path of a file is missing.")
         export = self.export(request, id)
         run = selectors.published_run(export=export)
-        opened = downloads.open_entry(run=run, path=path)
+        opened = downloads.open_entry(run=run, path=sending.findable(path))
         headers = sending.disposition(request, sending.file_name(request, opened.name))
         response = sending.send(request, opened, headers=headers)
         sending.note_download(request, response, opened, export=export, run=run, what=f"file/{path}")

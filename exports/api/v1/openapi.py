@@ -71,6 +71,7 @@ _WHOLE = {
         "_files": {"type": "array", "items": _FILE},
         "_log": {"type": "array", "items": _OPEN},
         "_progress": _OPEN,
+        "_missing": {"type": "array", "items": _OPEN},
     },
 }
 _BODY = {

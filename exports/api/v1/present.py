@@ -65,6 +65,8 @@ def export_whole(export: Export, *, log: str = "long") -> dict[str, object]:
         "_files": _files(run),
         **_progress(export.current_run),
     }
+    if run is not None and run.state == RunState.DONE_WITH_WARNINGS:
+        whole["_missing"] = _missing(run)
     if log != "short":
         whole["_log"] = _log(export, of_last_run=log == "standard")
     return whole
@@ -112,6 +114,12 @@ def _files(run: Run | None) -> Iterator[dict[str, object]]:
         for _, name, size, _ in manifest.entries_iter(run_id=run.pk):
             if not name.endswith("/"):
                 yield {"path": name, "size": size}
+
+
+def _missing(run: Run) -> Iterator[dict[str, object]]:
+    """Our extension: exactly what should be in the archives and is not, by its path in the cell."""
+    for path, reason in manifest.missing_iter(run_id=run.pk):
+        yield {"path": path, "reason": reason}
 
 
 def _archives(

@@ -14,7 +14,7 @@ from cells.api.ranges import ranged_response
 from exports.api.v1 import checks, names
 from exports.api.v1.base import ExportViews
 from exports.api.v1.errors import DownloadErrors, error_redirect
-from exports.errors import PasskeyInvalid
+from exports.errors import EntryNotFound, PasskeyInvalid
 from exports.models import Export, Run
 from exports.services import lifecycle
 from exports.services.downloads import Opened
@@ -37,6 +37,13 @@ class SendingViews(ExportViews):
         return error_redirect(error) if wanted or isinstance(error, PasskeyInvalid) else response
 
 
+def findable(path: str) -> str:
+    """A path that the database can be asked for: names never hold NUL."""
+    if "\0" in path:
+        raise EntryNotFound(what="file or folder", path=path)
+    return path
+
+
 def file_name(request: Request, default: str) -> str:
     """The name under which the client shall keep it: `filename` with the default's extension, or the default."""
     given = _UNSAFE.sub("_", request.query_params.get("filename", "")).strip()[:_LONGEST_NAME]
@@ -55,10 +62,15 @@ def disposition(request: Request, name: str) -> dict[str, str]:
 
 def _header(kind: str, name: str) -> str:
     """RFC 6266: an ASCII name for everybody, the true one for whoever reads `filename*`."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode() if not name.isascii() else name
-    plain = _UNSAFE.sub("_", plain).replace('"', "_") or "download"
-    header = f'{kind}; filename="{plain}"'
-    return header if plain == name else f"{header}; filename*=UTF-8''{quote(name, safe='')}"
+    header = f'{kind}; filename="{_ascii(name)}"'
+    return header if _ascii(name) == name else f"{header}; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def _ascii(name: str) -> str:
+    if name.isascii():
+        return _UNSAFE.sub("_", name).replace('"', "_")
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return _ascii(plain if plain.rpartition(".")[0] else f"download{plain}")
 
 
 def send(request: Request, opened: Opened, *, headers: dict[str, str], accel: bool = True) -> HttpResponseBase:

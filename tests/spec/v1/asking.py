@@ -5,6 +5,8 @@ from typing import Any
 import orjson
 from django.http.response import HttpResponseBase
 
+from exports.models import Run
+from exports.services import running
 from tests.clients import V1, content
 
 
@@ -33,3 +35,11 @@ def created(client: V1, **attributes: Any) -> dict[str, Any]:
 
 def id_of(export: dict[str, Any]) -> int:
     return export["export"]["_id"]
+
+
+def run(client: V1, export: dict[str, Any] | int) -> dict[str, Any]:
+    """Starts the export and does the worker's part here, so what is read must be committed."""
+    path = f"export/{export if isinstance(export, int) else id_of(export)}"
+    answer(client.post(f"{path}/start"))
+    running.run_export(run_id=Run.objects.latest("pk").pk)
+    return answer(client.get(path))
