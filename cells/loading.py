@@ -194,7 +194,8 @@ class _Stage:
                 place = {"cell": self._cell.pk, "generation": self._generation or self._cell.generation}
                 cursor.execute(_ADDED, {**place, "chunk": self._chunk})
                 self._added += cursor.fetchone()[0]
-                quota_check(self._cell, self._added)
+                if self._added:
+                    quota_check(self._cell, self._added)
         self._rows.clear()
         self._row_bytes = 0
         self._chunk += 1

@@ -410,6 +410,7 @@ def packed(cell: Cell, count: int, keep: int) -> tuple[list[Blob], str]:
 
 def test_a_pack_less_than_half_live_is_rewritten_and_goes_a_day_later(store: Path, cell: Cell):
     live, old_pack = packed(cell, 100, 40)
+    _age(store / "blobs" / old_pack, hours=48)
     contents = [read(blob) for blob in live]
     assert sweep(2) == (0, 0)
     assert sweep(2.1) == (60, 0)
