@@ -2,12 +2,16 @@
 
 from django.urls import URLPattern, path
 
+from cells.api import sessions
 from cells.api.base import routes
+from exports import selectors
 from exports.api.v1.archives import EXTENSIONS, ArchiveViewSet
 from exports.api.v1.downloads import DownloadViewSet
 from exports.api.v1.events import EventViewSet
 from exports.api.v1.exports import ExportViewSet
 from exports.api.v1.files import FileViewSet
+
+sessions.max_event_id[0] = selectors.event_last_id  # sessions tell the last event, and cells know of none
 
 _COLLECTION = {"get": "list", "put": "create", "post": "create"}
 _ONE = {"get": "retrieve", "post": "update", "delete": "destroy"}

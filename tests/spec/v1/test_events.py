@@ -1,0 +1,112 @@
+"""`/api/v1/event`: `spec/v1.md §12, §13`."""
+
+import pytest
+
+from exports.models import Event, Run
+from exports.services import lifecycle
+from tests.clients import V1
+from tests.spec.v1.asking import answer, created, id_of, refused
+
+RIGHT = {"right": "system.api.event.get"}
+
+
+@pytest.fixture
+def failed(as_alice: V1) -> dict:
+    """An export of Alice's that was made, started, and failed: three events."""
+    export = created(as_alice)
+    answer(as_alice.post(f"export/{id_of(export)}/start"))
+    lifecycle.run_fail(lifecycle.claim(run_id=Run.objects.get().pk))
+    return export
+
+
+def types(events: list[dict]) -> list[str]:
+    return [event["event"]["type"] for event in events]
+
+
+def test_polling_gives_the_pollable_events_of_one_s_own_exports(as_alice: V1, as_bob: V1, as_root: V1, failed) -> None:
+    """C20: EXPORT_START, FINISH, FAILED, STOPPED, filtered to the export's owner; ascending; an array."""
+    events = answer(as_alice.get("event/poll/0"))
+    assert types(events) == ["EXPORT_START", "EXPORT_FAILED"]
+    assert {event["event"]["object_id"] for event in events} == {id_of(failed)}
+    assert answer(as_bob.get("event/poll/0")) == answer(as_root.get("event/poll/0")) == []
+
+
+def test_polling_goes_on_behind_the_last_id(as_alice: V1, failed) -> None:
+    first, second = answer(as_alice.get("event/poll/0"))
+    assert answer(as_alice.get(f"event/poll/{first['event']['_id']}")) == [second]
+    assert answer(as_alice.get(f"event/poll/{second['event']['_id']}")) == []
+    assert answer(as_alice.get("event/poll")) == []
+    assert answer(as_alice.get("event/poll/0?limit=1")) == [first]
+    assert len(answer(as_alice.get("event/poll/0?limit=0"))) == 2
+    assert answer(as_alice.get(f"event/poll/{2**70}")) == []
+
+
+def test_the_short_form_has_no_moments_and_infos(as_alice: V1, failed) -> None:
+    """§12."""
+    event = answer(as_alice.get("event/poll/0"))[0]
+    assert {"timestamp", "info", "pollable", "ipv4_address"}.isdisjoint(event["event"])
+    assert "_session" not in event
+    assert "session_self" in event
+
+
+def test_a_session_tells_the_last_event(as_alice: V1, failed) -> None:
+    """§2.5."""
+    session = answer(as_alice.get("session"))
+    last = Event.objects.latest("id").pk
+    assert session["current_max_event_id"] == session["current_max_message_id"] == last
+
+
+def test_the_list_needs_the_right(as_alice: V1, as_nobody: V1, failed) -> None:
+    """§12, §13: 400 `no_system_right`."""
+    refused(as_alice.get("event/list"), 400, "error.user.no_system_right", **RIGHT)
+    refused(as_alice.get(f"event/{Event.objects.first().pk}"), 400, "error.user.no_system_right", **RIGHT)
+    refused(as_alice.get("event/999999"), 400, "error.user.no_system_right", **RIGHT)
+    for path in ("event/list", "event/poll", "event/1"):
+        refused(as_nobody.get(path), 403, "error.user.not_authenticated")
+
+
+def test_the_list_is_newest_first_in_pages(as_root: V1, failed) -> None:
+    listed = answer(as_root.get("event/list"))
+    assert (listed["count"], listed["limit"], listed["offset"]) == (3, 1000, 0)
+    assert types(listed["objects"]) == ["EXPORT_FAILED", "EXPORT_START", "EXPORT_INSERT"]
+    page = answer(as_root.get("event/list?limit=1&offset=1&skip_count=1&sort=_id.ASC"))
+    assert types(page["objects"]) == ["EXPORT_START"]
+    assert "count" not in page
+
+
+def test_filters_of_the_list(as_root: V1, alice, bob, failed) -> None:
+    def found(query: str) -> list[str]:
+        return types(answer(as_root.get(f"event/list?sort=_id.asc&{query}"))["objects"])
+
+    every = ["EXPORT_INSERT", "EXPORT_START", "EXPORT_FAILED"]
+    assert found("type=EXPORT_INSERT,EXPORT_FAILED") == ["EXPORT_INSERT", "EXPORT_FAILED"]
+    assert found("type=a%00b") == []
+    assert found("pollable=1") == ["EXPORT_START", "EXPORT_FAILED"]
+    assert found("pollable=0") == ["EXPORT_INSERT"]
+    assert found(f"user_id={alice.pk}") == every
+    assert found(f"user_id={bob.pk}") == []
+    assert found("base_type=export") == every
+    assert found("basetype=asset") == []
+    assert found("date_from=2000-01-01") == every
+    assert found("date_from=2999-01-01T00:00:00Z") == []
+    assert found("date_to=2000-01-01T00:00:00") == []
+    for query in ("date_from=yesterday", "date_to=2000-13-01", "sort=type", "format=csv", "group_id=1", "pollable=x"):
+        refused(as_root.get(f"event/list?{query}"), 400, "error.api.invalid_value")
+    refused(as_root.get("event/list?user_id=x"), 400, "error.api.type_mismatch")
+
+
+def test_the_full_form(as_root: V1, alice, failed) -> None:
+    """§12."""
+    full = answer(as_root.get("event/list?format=json_full"))["objects"][0]
+    assert full["event"]["info"]["state"] == "failed"
+    assert full["event"]["info"]["exception"]
+    assert full["event"]["pollable"] is True
+    assert full["_user"]["_id"] == alice.pk
+    assert answer(as_root.get(f"event/{full['event']['_id']}")) == full
+
+
+def test_an_unknown_event(as_root: V1) -> None:
+    """§12: 400 event_not_found {id}."""
+    refused(as_root.get("event/999999"), 400, "error.user.event_not_found", id="999999")
+    refused(as_root.get(f"event/{2**70}"), 400, "error.user.event_not_found", id=str(2**70))
+    refused(as_root.get("event/x"), 400, "error.api.type_mismatch")

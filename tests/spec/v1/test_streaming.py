@@ -1,0 +1,93 @@
+"""Long lists are answered in constant memory: the README of house rules, and `spec/v1.md §4.5` for what is listed."""
+
+import json
+import tracemalloc
+from collections.abc import Iterator
+
+import pytest
+from django.db import connection
+
+from exports.api.v1.streaming import json_response
+from exports.models import Export, Run
+from exports.services import exports, lifecycle
+from tests.clients import V1, content
+from tests.spec.v1.asking import created, id_of
+
+ENTRIES = 300_000
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        [],
+        {"a": [1, {"b": None}], "ü": '\u2028"\\'},
+        {"a": {"b": [{"c": [1, 2]}]}, "d": 1.5},
+    ],
+)
+def test_what_has_no_iterator_is_plain_json_with_a_length(value: object) -> None:
+    response = json_response(value)
+    assert json.loads(response.content) == value
+
+
+def test_iterators_become_arrays_wherever_they_stand() -> None:
+    value = {"none": iter(()), "some": iter([1, {"in": iter("ab")}]), "list": [iter([None]), 2]}
+    assert json.loads(content(json_response(value))) == {
+        "none": [],
+        "some": [1, {"in": ["a", "b"]}],
+        "list": [[None], 2],
+    }
+
+
+def test_a_long_list_begins_before_it_ends() -> None:
+    taken = 0
+
+    def items() -> Iterator[str]:
+        nonlocal taken
+        for _ in range(10_000):
+            taken += 1
+            yield "x" * 100
+
+    response = json_response({"items": items()})
+    assert response.streaming
+    assert taken < 2_000
+    assert len(json.loads(content(response))["items"]) == 10_000
+
+
+@pytest.fixture
+def long_export(as_alice: V1, alice) -> Export:
+    """Published, with 300,000 files; the rows are made by the database, as no test of ours needs their bytes."""
+    export = Export.objects.get(pk=id_of(created(as_alice, _transports=[{"type": "download", "packer": None}])))
+    run = lifecycle.claim(run_id=exports.export_start(export=export).pk)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO exports_runentry (run_id, ordinal, name, mode, mtime, size, crc32, sha256, encoding,
+                                          stored_size, stored_crc32, points)
+            SELECT %s, n, 'folder/file ' || lpad(n::text, 7, '0') || '.txt', 33188, 0, n, 0, repeat('0', 64), 'raw',
+                   n, 0, ''
+            FROM generate_series(0, %s - 1) n
+            """,
+            [run.pk, ENTRIES],
+        )
+    Run.objects.filter(pk=run.pk).update(entry_count=ENTRIES)
+    lifecycle.publish(run, warnings=[], missing=0)
+    return export
+
+
+def test_an_export_of_300_000_files_is_shown_in_constant_memory(as_alice: V1, long_export: Export) -> None:
+    """`_files`, and the single files of a transport without packer: both lists are 300,000 long."""
+    tracemalloc.start()
+    try:
+        response = as_alice.get(f"export/{long_export.pk}")
+        assert response.status_code == 200
+        size = count = 0
+        for chunk in response.streaming_content:
+            size += len(chunk)
+            count += chunk.count(b'"size":')
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert count == 2 * ENTRIES
+    assert size > 30_000_000
+    assert peak < 12_000_000, peak
