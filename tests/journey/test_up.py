@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -119,30 +120,47 @@ def in_any(name: str, data: Path) -> bool:
     return any(name in line for line in processes_of(data).values())
 
 
-def test_the_second_start_keeps_the_data_and_tells_no_password(data: Path) -> None:
-    first = Up(data, "--no-demo").await_ready()
+def test_the_second_start_keeps_the_data_tells_no_password_and_loads_no_demo_again(data: Path) -> None:
+    first = Up(data).await_ready()
     password = re.search(r"the user admin with the password (\S+) ", first.said())[1]
     kept = data / "admin-password"
     assert (kept.read_text().strip(), kept.stat().st_mode & 0o777) == (password, 0o600)
+    found = ask(data, LOOK)
+    assert found["admin knows the kept password"]
+    assert found["documents"] == 460 and found["files"] == 328 and found["folders"] >= 3
+    assert found["largest"] > 50_000_000
+    ask(data, "from cells.models import Document; Document.objects.filter(doctype='event').delete(); print('{}')")
     assert first.stop(signal.SIGTERM) == 0
+    assert not (data / "demo").exists()
 
-    second = Up(data, "--no-demo").await_ready()
-    assert password not in second.said()
+    second = Up(data).await_ready()
+    assert password not in second.said() and "demo" not in second.said()
     assert kept.read_text().strip() == password
-    assert admin_hashes(data) == 1
+    assert ask(data, LOOK) == {**found, "documents": 310}
     assert second.stop(signal.SIGTERM) == 0
 
 
-def admin_hashes(data: Path) -> int:
-    """How many users `admin` have the kept password, asked by a command in a second terminal."""
-    ask = (
-        "from django.contrib.auth import authenticate; import pathlib, os;"
-        "print(authenticate(username='admin', password=pathlib.Path(os.environ['DATA'], 'admin-password')"
-        ".read_text().strip()).pk)"
-    )
-    command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", ask]
+LOOK = """
+import json, os, pathlib
+from django.contrib.auth import authenticate
+from django.db.models import Max
+from cells.models import Document, File
+password = pathlib.Path(os.environ["DATA"], "admin-password").read_text().strip()
+print(json.dumps({
+    "admin knows the kept password": authenticate(username="admin", password=password) is not None,
+    "documents": Document.objects.filter(cell__name="demo").count(),
+    "files": File.objects.filter(cell__name="demo", is_folder=False).count(),
+    "folders": File.objects.filter(cell__name="demo", is_folder=True).count(),
+    "largest": File.objects.aggregate(size=Max("size"))["size"],
+}))
+"""
+
+
+def ask(data: Path, code: str) -> dict[str, Any]:
+    """By a command in a second terminal, which needs no more than DATA to find the servers."""
+    command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", code]
     done = subprocess.run(command, cwd=ROOT, env=bare_env(DATA=str(data)), capture_output=True, text=True, check=True)
-    return int(done.stdout)
+    return json.loads(done.stdout)
 
 
 def test_a_killed_supervisor_takes_its_children_along_and_the_next_start_recovers(data: Path) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 from argparse import ArgumentParser
+from io import StringIO
 from typing import Any
 
 from django.conf import settings
@@ -54,6 +55,6 @@ class Command(BaseCommand):
         shutil.rmtree(folder, ignore_errors=True)
         write_demo(folder)
         if not Cell.objects.filter(name=DEMO).exists():
-            call_command("cell_create", DEMO, owner=ADMIN)
+            call_command("cell_create", DEMO, owner=ADMIN, stdout=StringIO())
         call_command("cell_load", DEMO, str(folder), documents=True)
         shutil.rmtree(folder)
