@@ -74,7 +74,7 @@ class Zip64(Format):
             local_extra += 20
             central_extra += 20
         if offset >= LIMIT32:
-            central_extra += 8 if central_extra > extra else 12
+            central_extra = extra + 28
         return Mark(
             entry.ordinal + 1,
             offset + 30 + name + local_extra + entry.stored_size,
@@ -108,7 +108,8 @@ class Zip64(Format):
     def directory(self, entry: Entry, offset: int) -> bytes:
         name, flags, method, needed, extra = self._common(entry)
         size, stored, values = entry.size, entry.stored_size, b""
-        if size >= LIMIT32 or stored >= LIMIT32:
+        # An offset alone would do, but Info-ZIP takes it for a size when an entry before has exactly LIMIT32 bytes.
+        if size >= LIMIT32 or stored >= LIMIT32 or offset >= LIMIT32:
             values = size.to_bytes(8, "little") + stored.to_bytes(8, "little")
             size = stored = LIMIT32
         if offset >= LIMIT32:
