@@ -1,4 +1,4 @@
-"""Work that must happen in a process of its own: `python -m tests.engine.processes <what> <arguments as JSON>`."""
+"""Work that must happen in a process of its own: `python -m tests.engine.processes <what>`, arguments as JSON in."""
 
 import hashlib
 import json
@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from exports.engine.entries import Entry
+from exports.engine.manifest import Seal
 from exports.engine.plan import PACKERS, Planner, plan
 from exports.engine.volumes import stream, write
 
@@ -20,7 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def in_process(what: str, *arguments: object, environment: dict[str, str] | None = None):
     """The answer of a function below, called in a fresh interpreter."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.engine.processes", what, json.dumps(arguments)],
+        [sys.executable, "-m", "tests.engine.processes", what],
+        input=json.dumps(arguments).encode(),
         capture_output=True,
         cwd=ROOT,
         env={**os.environ, **(environment or {})},
@@ -35,9 +37,20 @@ def names_digest() -> str:
     return digest(named(hostile(10_000)))
 
 
+def unpacked(row: list) -> Entry:
+    return Entry(*row[:12], bytes.fromhex(row[12]), *row[13:])
+
+
+def seal(rows: list[list]) -> str:
+    found = Seal()
+    for row in rows:
+        found.add(unpacked(row))
+    return found.hexdigest()
+
+
 def archive_digest(kind: str, rows: list[list], cuts: list[int]) -> str:
     """SHA-256 of an archive, read in ranges between `cuts`."""
-    entries = [Entry(*row[:12], bytes.fromhex(row[12]), *row[13:]) for row in rows]
+    entries = [unpacked(row) for row in rows]
 
     def source(first: int, last: int) -> Iterator[Entry]:
         yield from entries[first:last]
@@ -53,9 +66,12 @@ def archive_digest(kind: str, rows: list[list], cuts: list[int]) -> str:
     return digest.hexdigest()
 
 
-def memory_of_many(kind: str, count: int, row: list, folder: str) -> dict[str, int]:
-    """Plan and write `count` entries that exist only while somebody looks at them; MiB over the idle process."""
-    first = Entry(*row[:12], bytes.fromhex(row[12]), *row[13:])
+def memory(kind: str, count: int, row: list, folder: str) -> dict[str, int]:
+    """Plan, write and read in part an archive of `count` entries that exist only while somebody looks at them.
+
+    Figures are MiB at most, of a process that has all modules but did no work, and of this one at its end.
+    """
+    first = unpacked(row)
 
     def source(begin: int, end: int) -> Iterator[Entry]:
         for number in range(begin, min(end, count)):
@@ -67,9 +83,12 @@ def memory_of_many(kind: str, count: int, row: list, folder: str) -> dict[str, i
     (only,) = planner.finish()
     length = write(only, source, f"{folder}/archive")
     os.unlink(f"{folder}/archive")
+    if only.length:
+        for start in (0, length // 2, length - 1000):
+            assert sum(len(piece) for piece in stream(only, source, start, start + 1000)) == 1000
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"idle": idle // 1024, "peak": peak // 1024, "length": length}
 
 
 if __name__ == "__main__":
-    print(json.dumps(globals()[sys.argv[1]](*json.loads(sys.argv[2]))))
+    print(json.dumps(globals()[sys.argv[1]](*json.load(sys.stdin))))
