@@ -199,6 +199,7 @@ def _encode_large(head: bytes, source: BinaryIO, root: Path) -> tuple[Stored, Pa
     encoder = Encoder(part.write)
     try:
         encoder.feed(head)
+        encoder.feed(_read(source, BLOCK - len(head)))  # from here on chunks are whole blocks, which are not copied
         while chunk := _read(source, BLOCK):
             encoder.feed(chunk)
         stored = encoder.finish()

@@ -93,7 +93,7 @@ class Encoder:
         self._stored_size = self._stored_crc = 0
         self._encoding = ""
         self._starts: list[int] = []
-        self._block = bytearray()
+        self._block: bytearray | memoryview = bytearray()
         self._pool: ThreadPoolExecutor | None = None
         self._pending: deque[Future[bytes]] = deque()
 
@@ -108,9 +108,8 @@ class Encoder:
             if len(self._block) == BLOCK:  # held back until now: a finished stream must end with its last block
                 block, self._block = self._block, bytearray()
                 self._pass_on(block, last=False)
-            elif type(chunk) is bytes and not self._block and len(view) > BLOCK:
-                self._pass_on(view[:BLOCK], last=False)
-                view = view[BLOCK:]
+            elif type(chunk) is bytes and not self._block and len(view) >= BLOCK:  # nobody can change it: no copy
+                self._block, view = view[:BLOCK], view[BLOCK:]
             else:
                 room = BLOCK - len(self._block)
                 self._block += view[:room]
