@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from django.db import connection, connections, transaction
+from django.db.models import Max
 from psycopg import Copy
 
 from cells.blobs import BlobStore
@@ -104,12 +105,17 @@ def entries_page(
     return list(rows.order_by("ordinal").values_list("ordinal", "name", "size", "sha256")[:limit])
 
 
-def entries_iter(*, run_id: int, prefix: str = "") -> Iterator[tuple[int, str, int, str]]:
-    """As `entries_page`, all pages."""
-    after = -1
-    while page := entries_page(run_id=run_id, after=after, prefix=prefix):
-        yield from page
-        after = page[-1][0]
+def entries_iter(*, run_id: int) -> Iterator[tuple[int, str, int, str]]:
+    """As `entries_page`, all of them.
+
+    Each query is bounded on both sides: without statistics, which a new manifest has not got yet, the planner would
+    sort all that lies behind an open one, once for each page.
+    """
+    entries = RunEntry.objects.filter(run_id=run_id)
+    last = entries.aggregate(last=Max("ordinal"))["last"]
+    for first in range(0, 0 if last is None else last + 1, LARGEST_PAGE):
+        page = entries.filter(ordinal__gte=first, ordinal__lt=first + LARGEST_PAGE, missing="").order_by("ordinal")
+        yield from page.values_list("ordinal", "name", "size", "sha256")
 
 
 def missing_iter(*, run_id: int) -> Iterator[tuple[str, str]]:

@@ -36,12 +36,12 @@ def _chunks(value: object) -> Iterator[bytes]:
 def _parts(value: object) -> Iterator[str]:
     if isinstance(value, Iterator):
         yield from _array(value)
-    elif not _has_iterator(value):
-        yield json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    elif (text := _text(value)) is not None:
+        yield text
     elif isinstance(value, dict):
         yield "{"
         for index, (key, item) in enumerate(value.items()):
-            yield f"{',' if index else ''}{json.dumps(key, ensure_ascii=False)}:"
+            yield f"{',' if index else ''}{_ENCODER.encode(key)}:"
             yield from _parts(item)
         yield "}"
     else:
@@ -53,13 +53,31 @@ def _array(items: Iterator[object]) -> Iterator[str]:
     for index, item in enumerate(items):
         if index:
             yield ","
-        yield from _parts(item)
+        text = _text(item)
+        if text is None:
+            yield from _parts(item)
+        else:
+            yield text
     yield "]"
 
 
-def _has_iterator(value: object) -> bool:
-    if isinstance(value, dict):
-        return any(map(_has_iterator, value.values()))
-    if isinstance(value, list):
-        return any(map(_has_iterator, value))
-    return isinstance(value, Iterator)
+def _text(value: object) -> str | None:
+    """None when there is an iterator in the value; none is touched."""
+    try:
+        return _ENCODER.encode(value)
+    except _HoldsIterator:
+        return None
+
+
+class _HoldsIterator(Exception):
+    pass
+
+
+class _Encoder(json.JSONEncoder):
+    def default(self, value: object) -> object:
+        if isinstance(value, Iterator):
+            raise _HoldsIterator
+        return super().default(value)
+
+
+_ENCODER = _Encoder(ensure_ascii=False, separators=(",", ":"))
