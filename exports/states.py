@@ -1,4 +1,4 @@
-"""The states of a run, and which may follow which. Pure: imports nothing of ours."""
+"""The states of a run and of a delivery, and which may follow which. Pure: imports nothing of ours."""
 
 from enum import StrEnum
 
@@ -24,6 +24,29 @@ class RunState(StrEnum):
         return [(state.value, state.value.replace("_", " ")) for state in cls]
 
 
+class DeliveryState(StrEnum):
+    #: Ordered, or waiting for its next try.
+    PENDING = "pending"
+    PROCESSING = "processing"
+    #: Arrived, and compared.
+    DONE = "done"
+    #: Given up; `Delivery.error` says why. Can be tried again by hand.
+    FAILED = "failed"
+
+    @classmethod
+    def choices(cls) -> list[tuple[str, str]]:
+        return [(state.value, state.value) for state in cls]
+
+
+DELIVERY_ACTIVE = (DeliveryState.PENDING, DeliveryState.PROCESSING)
+DELIVERY_TRANSITIONS: dict[DeliveryState, tuple[DeliveryState, ...]] = {
+    DeliveryState.PENDING: (DeliveryState.PROCESSING, DeliveryState.FAILED),
+    #: Back to pending: a transient failure, or a lost lease.
+    DeliveryState.PROCESSING: (DeliveryState.DONE, DeliveryState.FAILED, DeliveryState.PENDING),
+    DeliveryState.DONE: (),
+    DeliveryState.FAILED: (DeliveryState.PENDING,),
+}
+
 ACTIVE = (RunState.PENDING, RunState.PROCESSING)
 DOWNLOADABLE = (RunState.DONE, RunState.DONE_WITH_WARNINGS)
 FINAL = tuple(state for state in RunState if state not in ACTIVE)
@@ -38,7 +61,8 @@ TRANSITIONS: dict[RunState, tuple[RunState, ...]] = {
         RunState.STOPPED,
         RunState.PENDING,
     ),
-    RunState.DONE: (RunState.EXPIRED,),
+    #: done → done_with_warnings: a delivery failed afterwards.
+    RunState.DONE: (RunState.DONE_WITH_WARNINGS, RunState.EXPIRED),
     RunState.DONE_WITH_WARNINGS: (RunState.EXPIRED,),
     RunState.FAILED: (),
     RunState.STOPPED: (),

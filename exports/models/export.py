@@ -54,6 +54,8 @@ class Transport(models.Model):
     type = models.CharField(max_length=20)
     packer = models.CharField(max_length=20, null=True)
     options = models.JSONField(default=dict)
+    #: What of the options must never be shown again (passwords, keys): JSON, encrypted with a key from SECRET_KEY.
+    secrets = models.BinaryField(default=b"")
     email = models.JSONField(null=True)
 
     class Meta:
