@@ -28,13 +28,12 @@ NOT_OURS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "EXPORTS_STORE", "PASSWOR
 class Up:
     def __init__(self, data: Path, *options: str, **env: str) -> None:
         self.data, self.port = data, free_port()
-        self.log = Path(tempfile.mkstemp(prefix="up-", suffix=".log")[1])
+        self.output = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
         command = [sys.executable, "manage.py", "up", "--data", str(data), "--port", str(self.port), *options]
-        with self.log.open("wb") as output:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=bare_env(**env), stdout=output, stderr=output)
+        self.process = subprocess.Popen(command, cwd=ROOT, env=bare_env(**env), stdout=self.output, stderr=self.output)
 
     def said(self) -> str:
-        return self.log.read_text()
+        return os.pread(self.output.fileno(), 1_000_000, 0).decode()
 
     def await_ready(self) -> "Up":
         """The banner comes after web and worker have answered."""
