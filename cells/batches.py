@@ -76,11 +76,11 @@ class BlobBatch:
         return encoded[0]
 
     def add_each(self, openers: Iterable[Opener]) -> Iterator[Stored | OSError]:
-        """Add what each of these opens, in order; two threads open, read and encode ahead.
+        """Add what each of these opens, in order; threads open, read and encode ahead.
 
-        Gives an OSError in its turn for a content that could not be opened or read; such a one is not added.
+        An opener may be called twice. Gives an OSError in its turn for a content that could not be opened or read; such a one is not added.
         """
-        with closing(_encode_ahead(openers, self._root)) as encoded:
+        with closing(_Ahead(self._root).run(openers)) as encoded:
             for each in encoded:
                 if isinstance(each, OSError):
                     yield each
@@ -139,44 +139,59 @@ class BlobBatch:
 
 
 class _SourceFailed(Exception):
-    """Reading failed, not writing: the batch may go on without this content."""
+    """Reading failed, not writing: the batch may go on without this content. The cause is an OSError."""
 
 
-def _encode_ahead(openers: Iterable[Opener], root: Path) -> Iterator[_Encoded | OSError]:
-    rest = iter(openers)
-    ahead: deque[Future[list[_Encoded | OSError]]] = deque()
-    ready: deque[_Encoded | OSError] = deque()
-    pool = ThreadPoolExecutor(2, "encode")
-    try:
-        while True:
-            while len(ahead) < _GROUPS_AHEAD and (group := list(islice(rest, _GROUP))):
-                ahead.append(pool.submit(_encode_group, group, root))
-            if not ahead:
-                return
-            ready.extend(ahead.popleft().result())
-            while ready:
-                yield ready.popleft()
-    finally:
-        pool.shutdown(cancel_futures=True)
-        for future in ahead:
-            if not future.cancelled() and not future.exception():
-                ready.extend(future.result())
-        for encoded in ready:
-            if not isinstance(encoded, OSError):
+class _Ahead:
+    """Encodes contents of one batch in threads, in the order they come: groups of small ones, large ones singly."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._groups = ThreadPoolExecutor(2, "encode")
+        self._large = ThreadPoolExecutor(2, "encode-large")
+        self._ahead: deque[Future[list[_Encoded | OSError | Future]]] = deque()
+        self._ready: deque[_Encoded | OSError | Future] = deque()
+
+    def run(self, openers: Iterable[Opener]) -> Iterator[_Encoded | OSError]:
+        rest = iter(openers)
+        try:
+            while True:
+                while len(self._ahead) < _GROUPS_AHEAD and (group := list(islice(rest, _GROUP))):
+                    self._ahead.append(self._groups.submit(self._encode_group, group))
+                if not self._ahead:
+                    return
+                self._ready.extend(self._ahead.popleft().result())
+                while self._ready:
+                    encoded = self._ready.popleft()
+                    yield encoded.result() if isinstance(encoded, Future) else encoded
+        finally:
+            self._end()
+
+    def _encode_group(self, openers: list[Opener]) -> list[_Encoded | OSError | Future]:
+        return [self._encode_small(opener) for opener in openers]
+
+    def _encode_small(self, opener: Opener) -> _Encoded | OSError | Future:
+        try:
+            with opener() as source:
+                head = _head(source)
+        except OSError as failure:
+            return failure
+        except _SourceFailed as failure:
+            return failure.__cause__
+        return encode(head) if len(head) < SMALL else self._large.submit(_encode_one, opener, self._root)
+
+    def _end(self) -> None:
+        """Whatever nobody took any more leaves no file."""
+        self._groups.shutdown(cancel_futures=True)
+        for group in self._ahead:
+            if not group.cancelled() and not group.exception():
+                self._ready.extend(group.result())
+        self._large.shutdown(cancel_futures=True)
+        for encoded in self._ready:
+            if isinstance(encoded, Future):
+                encoded = None if encoded.cancelled() or encoded.exception() else encoded.result()
+            if isinstance(encoded, tuple):
                 _discard(encoded[1])
-
-
-def _encode_group(openers: list[Opener], root: Path) -> list[_Encoded | OSError]:
-    done: list[_Encoded | OSError] = []
-    try:
-        for opener in openers:
-            done.append(_encode_one(opener, root))
-    except BaseException:
-        for encoded in done:
-            if not isinstance(encoded, OSError):
-                _discard(encoded[1])
-        raise
-    return done
 
 
 def _encode_one(opener: Opener, root: Path) -> _Encoded | OSError:
@@ -186,12 +201,18 @@ def _encode_one(opener: Opener, root: Path) -> _Encoded | OSError:
         return failure
     try:
         with stream as source:
-            head = _read(source, SMALL)
-            while 0 < len(head) < SMALL and (more := _read(source, SMALL - len(head))):
-                head += more
+            head = _head(source)
             return encode(head) if len(head) < SMALL else _encode_large(head, source, root)
     except _SourceFailed as failure:
         return failure.__cause__
+
+
+def _head(source: BinaryIO) -> bytes:
+    """64 KiB, or less when that is all there is."""
+    head = _read(source, SMALL)
+    while 0 < len(head) < SMALL and (more := _read(source, SMALL - len(head))):
+        head += more
+    return head
 
 
 def _encode_large(head: bytes, source: BinaryIO, root: Path) -> tuple[Stored, Part]:

@@ -86,7 +86,10 @@ _REFUSED = """
 
 
 class LoadItem(NamedTuple):
-    """A file, or without `open` a folder. `size` is what is expected of it, 0 when not known."""
+    """A file, or without `open` a folder. `open` may be called twice.
+
+    `size` is what is expected of it, 0 when not known.
+    """
 
     path: str
     mtime: datetime
