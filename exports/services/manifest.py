@@ -95,26 +95,17 @@ def _page(run_id: int, first: int, last: int) -> list[tuple]:
         return cursor.fetchall()
 
 
-def entries_page(
-    *, run_id: int, after: int = -1, limit: int = 1000, prefix: str = ""
-) -> list[tuple[int, str, int, str]]:
-    """[(ordinal, name, size, sha256)] of what the archives hold, behind ordinal `after`; folders end in "/"."""
-    rows = RunEntry.objects.filter(run_id=run_id, ordinal__gt=after, missing="")
-    if prefix:
-        rows = rows.filter(name__gte=prefix, name__lt=prefix[:-1] + chr(ord(prefix[-1]) + 1))
-    return list(rows.order_by("ordinal").values_list("ordinal", "name", "size", "sha256")[:limit])
-
-
 def entries_iter(*, run_id: int) -> Iterator[tuple[int, str, int, str]]:
-    """As `entries_page`, all of them.
+    """(ordinal, name, size, sha256) of what the archives hold beside their `manifest.json`; folders end in "/".
 
     Each query is bounded on both sides: without statistics, which a new manifest has not got yet, the planner would
     sort all that lies behind an open one, once for each page.
     """
     entries = RunEntry.objects.filter(run_id=run_id)
-    last = entries.aggregate(last=Max("ordinal"))["last"]
-    for first in range(0, 0 if last is None else last + 1, LARGEST_PAGE):
-        page = entries.filter(ordinal__gte=first, ordinal__lt=first + LARGEST_PAGE, missing="").order_by("ordinal")
+    closing = entries.aggregate(last=Max("ordinal"))["last"] or 0
+    for first in range(0, closing, LARGEST_PAGE):
+        until = min(first + LARGEST_PAGE, closing)
+        page = entries.filter(ordinal__gte=first, ordinal__lt=until, missing="").order_by("ordinal")
         yield from page.values_list("ordinal", "name", "size", "sha256")
 
 

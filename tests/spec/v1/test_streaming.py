@@ -57,7 +57,7 @@ def test_a_long_list_begins_before_it_ends() -> None:
 
 @pytest.fixture
 def long_export(as_alice: V1, alice) -> Export:
-    """Published, with 300,000 files; the rows are made by the database, as no test of ours needs their bytes."""
+    """Published, with 300,000 files and a manifest; the rows are made by the database, as no test of ours needs their bytes."""
     export = Export.objects.get(pk=id_of(created(as_alice)))
     run = lifecycle.claim(run_id=exports.export_start(export=export).pk)
     with connection.cursor() as cursor:
@@ -67,11 +67,11 @@ def long_export(as_alice: V1, alice) -> Export:
                                           stored_size, stored_crc32, points)
             SELECT %s, n, 'folder/file ' || lpad(n::text, 7, '0') || '.txt', 33188, 0, n, 0, repeat('0', 64), 'raw',
                    n, 0, ''
-            FROM generate_series(0, %s - 1) n
+            FROM generate_series(0, %s) n
             """,
             [run.pk, ENTRIES],
         )
-    Run.objects.filter(pk=run.pk).update(entry_count=ENTRIES)
+    Run.objects.filter(pk=run.pk).update(entry_count=ENTRIES + 1)
     lifecycle.publish(run, warnings=[], missing=0)
     return export
 
