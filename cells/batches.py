@@ -78,7 +78,8 @@ class BlobBatch:
     def add_each(self, openers: Iterable[Opener]) -> Iterator[Stored | OSError]:
         """Add what each of these opens, in order; threads open, read and encode ahead.
 
-        An opener may be called twice. Gives an OSError in its turn for a content that could not be opened or read; such a one is not added.
+        An opener may be called twice. Gives an OSError in its turn for a content that could not be opened or read;
+        such a one is not added.
         """
         with closing(_Ahead(self._root).run(openers)) as encoded:
             for each in encoded:
