@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import pytest
 
@@ -18,7 +18,7 @@ from exports.engine.formats import FORMATS
 
 #: Not UTC: a judge that reads local times shows.
 ENVIRONMENT = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "TZ": "Asia/Kolkata"}
-INSTALL = "unzip p7zip-full libarchive-tools"
+INSTALL = "unzip p7zip-full libarchive-tools jq"
 
 
 class Found(NamedTuple):
@@ -54,6 +54,12 @@ def pipe(first: list[str | Path], second: list[str | Path]) -> str:
     return done.stdout.decode()
 
 
+def missing(tool: str) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{tool} is missing: install {INSTALL}")
+    pytest.skip(f"{tool} is missing: install {INSTALL}")
+
+
 @dataclass(frozen=True)
 class Judge:
     """`check` reads every byte; `names` lists; `extract` unpacks into an empty folder."""
@@ -78,9 +84,7 @@ class Judge:
     def called(self) -> "Judge":
         if self.tool is None or shutil.which(self.tool):
             return self
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{self.tool} is missing: install {INSTALL}")
-        pytest.skip(f"{self.tool} is missing: install {INSTALL}")
+        return missing(self.tool)
 
 
 def _lines(text: str) -> list[str]:

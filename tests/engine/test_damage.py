@@ -100,9 +100,12 @@ def left(path: Path) -> list[str]:
     return [each.name for each in path.iterdir()]
 
 
-@pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("harm", HARMS)
-@pytest.mark.parametrize("victims", VICTIMS, ids=" and ".join)
+@pytest.mark.parametrize(
+    ("kind", "victims"),
+    # A bzip2 reads as a TAR does.
+    [(kind, victims) for kind in FORMATS for victims in (VICTIMS[-1:] if kind == "tar_bz2" else VICTIMS)],
+)
 def test_exactly_the_damaged_entries_are_named_and_no_file_is_left(
     kind: str, harm, victims: list[str], made: Making, tmp_path: Path
 ) -> None:

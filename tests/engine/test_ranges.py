@@ -110,8 +110,8 @@ def test_ranges_around_the_borders_of_each_large_body_are_slices(
     for entry in made.entries:
         after = format_.after(entry, position)
         if entry in large:
-            for start in (position.offset, after.offset - entry.size // 2, after.offset - 10):
-                for end in (start + 1, after.offset - 1, after.offset, after.offset + 1):
+            for start in (position.offset, after.offset - 10):
+                for end in (start + 1, after.offset - 1, after.offset + 1):
                     if start < end:
                         assert b"".join(stream(plan, made.source, start, end)) == whole[start:end], entry.name
         position = after
