@@ -1,30 +1,23 @@
 """Writing documents: one, or any number of lines of NDJSON in constant memory."""
 
-import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
-import orjson
 import psycopg
 from django.db import DataError, connection, transaction
 from django.utils import timezone
 
 from cells.conditions import conditions_check
-from cells.errors import DocumentNotFound, DocumentRefused, NameRefused, QuotaExceeded
+from cells.errors import DocumentNotFound, DocumentRefused, QuotaExceeded
+from cells.lines import Line, Refusal, batches, checked_json
 from cells.models import Cell, Document
 from cells.quota import cell_writing
 from cells.validators import doctype_name, document_id
 
-LONGEST_LINE = 16 * 1024 * 1024
-DEEPEST = 200
 #: Refusals told one by one; beyond, only their number.
 TOLD_REFUSALS = 1000
-_BATCH_LINES = 5000
-_BATCH_BYTES = 8 * 1024 * 1024
-_KEYS = {"doctype", "id", "rev", "body", "deleted"}
 
 _STAGE = """
     DROP TABLE IF EXISTS pg_temp.documents_stage;
@@ -36,33 +29,31 @@ _COPY = "COPY documents_stage FROM STDIN"
 _REV = "(split_part(d.rev, '-', 1)::bigint + 1) || '-' || split_part(EXCLUDED.rev, '-', 2)"
 _STORE = f"""
     INSERT INTO cells_document AS d (cell_id, generation, doctype, doc_id, rev, body, created_at, updated_at)
-    {{select}}
+    SELECT %(cell)s, %(generation)s, doctype, doc_id, '1-' || md5(body::text), body, %(now)s, %(now)s
+    FROM chosen WHERE NOT deleted
     ON CONFLICT (cell_id, generation, doctype, doc_id)
     DO UPDATE SET rev = {_REV}, body = EXCLUDED.body, updated_at = EXCLUDED.updated_at
     RETURNING d.rev, xmax = 0 AS created
-"""
+"""  # noqa: S608
+# The deletion asks for one id after the other: a join could be planned as a walk through the whole cell per batch.
 _MERGE = f"""
     WITH chosen AS MATERIALIZED (
         SELECT DISTINCT ON (doctype, doc_id) doctype, doc_id, deleted, entry -> 'body' AS body
         FROM documents_stage WHERE line > %(after)s AND line <= %(last)s ORDER BY doctype, doc_id, line DESC
     ), gone AS (
-        DELETE FROM cells_document d USING chosen c WHERE c.deleted AND d.cell_id = %(cell)s
-        AND d.generation = %(generation)s AND d.doctype = c.doctype AND d.doc_id = c.doc_id RETURNING 1
-    ), stored AS ({
-    _STORE.format(
-        select='''
-        SELECT %(cell)s, %(generation)s, doctype, doc_id, '1-' || md5(body::text), body, %(now)s, %(now)s
-        FROM chosen WHERE NOT deleted'''
-    )
-}
-    )
+        DELETE FROM cells_document WHERE id = ANY(ARRAY(
+            SELECT (SELECT d.id FROM cells_document d WHERE d.cell_id = %(cell)s AND d.generation = %(generation)s
+                    AND d.doctype = c.doctype AND d.doc_id = c.doc_id)
+            FROM chosen c WHERE c.deleted)) RETURNING 1
+    ), stored AS ({_STORE})
     SELECT (SELECT count(*) FROM stored WHERE created), (SELECT count(*) FROM stored WHERE NOT created),
            (SELECT count(*) FROM gone)
+"""  # noqa: S608
+_PUT = f"""
+    WITH chosen AS (
+        SELECT %(doctype)s AS doctype, %(doc_id)s AS doc_id, false AS deleted, %(body)s::jsonb AS body
+    ) {_STORE}
 """
-_PUT = _STORE.format(select="""
-    SELECT %(cell)s, %(generation)s, %(doctype)s, %(doc_id)s, '1-' || md5(body::text), body, %(now)s, %(now)s
-    FROM (SELECT %(body)s::jsonb AS body) given
-""")  # fmt: skip
 
 
 @dataclass
@@ -81,14 +72,6 @@ class DocumentsReport:
             self.refused.append({"line": line, "error": error})
 
 
-class _Row(NamedTuple):
-    line: int
-    doctype: str
-    doc_id: str
-    deleted: bool
-    entry: str
-
-
 def documents_put(*, cell: Cell, lines: Iterable[bytes], atomic: bool = True) -> DocumentsReport:
     """Stores and deletes documents, a JSON object a line:
 
@@ -102,7 +85,7 @@ def documents_put(*, cell: Cell, lines: Iterable[bytes], atomic: bool = True) ->
     stage = _Stage(cell, report)
     with connection.cursor() as cursor:
         cursor.execute(_STAGE)
-    for batch in _batches(lines, report):
+    for batch in batches(lines, report.refuse):
         if not atomic:
             stage.copy(batch)
             stage.merge_or_refuse()
@@ -127,9 +110,9 @@ def document_put(
     """Stores one document; gives its new rev and whether it is new. Conditions are revs, or "*"."""
     doctype, doc_id = doctype_name(doctype), document_id(doc_id)
     try:
-        if not isinstance(_checked_json(body), dict):
-            raise _Refusal("the body is no object")
-    except _Refusal as refusal:
+        if not isinstance(checked_json(body), dict):
+            raise Refusal("the body is no object")
+    except Refusal as refusal:
         raise DocumentRefused(line=1, reason=refusal) from refusal
     with cell_writing(cell) as locked:
         _check_rev(locked, doctype, doc_id, if_match, if_none_match)
@@ -166,10 +149,6 @@ def _check_rev(
     conditions_check(rev, if_match, if_none_match)
 
 
-class _Refusal(Exception):
-    """Why one line cannot be stored."""
-
-
 _DATA_ERRORS = (psycopg.DataError, DataError)
 
 
@@ -181,7 +160,7 @@ class _Stage:
         #: The last line of each batch that waits.
         self._ends: list[int] = []
 
-    def copy(self, rows: list[_Row]) -> None:
+    def copy(self, rows: list[Line]) -> None:
         """What PostgreSQL cannot store (a number beyond its range) is found by halving, and refused by itself."""
         if not rows:
             return
@@ -191,13 +170,13 @@ class _Stage:
                     copy.write_row(row)
         except _DATA_ERRORS as error:
             if len(rows) == 1:
-                self._report.refuse(rows[0].line, _first_line(error))
+                self._report.refuse(rows[0].number, _first_line(error))
                 return
             middle = len(rows) // 2
             self.copy(rows[:middle])
             self.copy(rows[middle:])
             return
-        self._ends.append(rows[-1].line)
+        self._ends.append(rows[-1].number)
 
     def merge(self) -> None:
         counts = [0, 0, 0]
@@ -222,100 +201,6 @@ class _Stage:
         self._ends.clear()
         with connection.cursor() as cursor:
             cursor.execute("TRUNCATE documents_stage")
-
-
-def _batches(lines: Iterable[bytes], report: DocumentsReport) -> Iterator[list[_Row]]:
-    batch: list[_Row] = []
-    size = 0
-    for number, line in enumerate(lines, 1):
-        if not line or line.isspace():
-            continue
-        try:
-            row = _row(number, line)
-        except _Refusal as refusal:
-            report.refuse(number, str(refusal))
-            continue
-        batch.append(row)
-        size += len(line)
-        if len(batch) >= _BATCH_LINES or size >= _BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-def _row(number: int, line: bytes) -> _Row:
-    entry = _checked_json(line, DEEPEST + 1)
-    if type(entry) is not dict:
-        raise _Refusal("not an object")
-    if not entry.keys() <= _KEYS:
-        raise _Refusal(f"unknown attribute {min(entry.keys() - _KEYS)[:100]!r}")
-    doctype, doc_id, deleted = entry.get("doctype"), entry.get("id"), entry.get("deleted", False)
-    if type(doctype) is not str or type(deleted) is not bool or (type(doc_id) is not str and doc_id is not None):
-        raise _Refusal("doctype and id must be strings, deleted true or false")
-    if deleted and doc_id is None:
-        raise _Refusal("a deletion needs an id")
-    if not deleted and type(entry.get("body")) is not dict:
-        raise _Refusal("body must be an object")
-    try:
-        _doctype(doctype)
-        doc_id = os.urandom(16).hex() if doc_id is None else _document_id(doc_id)
-    except NameRefused as error:
-        raise _Refusal(str(error)) from error
-    return _Row(number, doctype, doc_id, deleted, "{}" if deleted else line.decode())
-
-
-def _checked_json(text: bytes, deepest: int = DEEPEST) -> Any:
-    if len(text) > LONGEST_LINE:
-        raise _Refusal(f"longer than {LONGEST_LINE} bytes")
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise _Refusal(f"not JSON: {error}") from error
-    if b"\\u0000" in text and _has_nul(value):
-        raise _Refusal("\\u0000 cannot be stored")
-    if text.count(b"{") + text.count(b"[") > deepest and _is_too_deep(value, deepest):
-        raise _Refusal(f"nested deeper than {DEEPEST}")
-    return value
-
-
-def _has_nul(value: Any) -> bool:
-    waiting = [value]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, str):
-            if "\0" in value:
-                return True
-        elif isinstance(value, dict):
-            waiting.extend(value)
-            waiting.extend(value.values())
-        elif isinstance(value, list):
-            waiting.extend(value)
-    return False
-
-
-def _is_too_deep(value: Any, deepest: int) -> bool:
-    level = [value]
-    for _ in range(deepest):
-        inner: list[Any] = []
-        for item in level:
-            if isinstance(item, dict):
-                inner.extend(item.values())
-            elif isinstance(item, list):
-                inner.extend(item)
-        level = [item for item in inner if isinstance(item, dict | list)]
-        if not level:
-            return False
-    return True
-
-
-@lru_cache(maxsize=1024)
-def _doctype(doctype: str) -> str:
-    return doctype_name(doctype)
-
-
-def _document_id(doc_id: str) -> str:
-    return doc_id if doc_id.isalnum() and doc_id.isascii() and len(doc_id) <= 256 else document_id(doc_id)
 
 
 def _first_line(error: Exception) -> str:

@@ -6,8 +6,8 @@ from typing import BinaryIO
 from rest_framework.request import Request
 
 from cells.api.errors import ApiError
-from cells.documents import LONGEST_LINE
 from cells.errors import BodyIncomplete
+from cells.lines import LONGEST_LINE
 
 _CHUNK = 256 * 1024
 

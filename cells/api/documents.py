@@ -15,8 +15,8 @@ from cells.api.base import V1ViewSet, query_integer, truth
 from cells.api.bodies import body_lines, body_stream, content_length, gathered
 from cells.api.errors import ApiError
 from cells.api.ranges import begun, etags
-from cells.documents import LONGEST_LINE
 from cells.errors import BodyIncomplete
+from cells.lines import LONGEST_LINE
 from cells.validators import doctype_name
 
 NDJSON = "application/x-ndjson"

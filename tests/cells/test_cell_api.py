@@ -228,7 +228,7 @@ def test_lines_may_be_cut_anywhere_by_the_network(v1: V1, cell: Cell, monkeypatc
 
 
 def test_a_line_too_long_is_refused_and_the_next_is_read(v1: V1, cell: Cell, monkeypatch) -> None:
-    for module in ("cells.api.bodies", "cells.documents"):
+    for module in ("cells.api.bodies", "cells.lines"):
         monkeypatch.setattr(f"{module}.LONGEST_LINE", 1000)
     monkeypatch.setattr("cells.api.bodies._CHUNK", 100)
     long = b'{"doctype":"book","id":"long","body":{"x":"' + b"x" * 5000 + b'"}}'

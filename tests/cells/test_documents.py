@@ -9,8 +9,9 @@ from django.contrib.auth.models import User
 from django.db import connection, connections
 
 from cells import reading, writing
-from cells.documents import DEEPEST, LONGEST_LINE, TOLD_REFUSALS, DocumentsReport
+from cells.documents import TOLD_REFUSALS, DocumentsReport
 from cells.errors import DocumentNotFound, DocumentRefused, NameRefused, PreconditionFailed, QuotaExceeded
+from cells.lines import DEEPEST, LONGEST_LINE
 from cells.models import Cell, Document
 from cells.quota import bytes_used
 from tests.factories import make_cell, put_documents
@@ -155,7 +156,7 @@ def test_refusals_are_counted_beyond_those_told(cell: Cell) -> None:
 
 
 def test_more_lines_than_a_batch(cell: Cell, monkeypatch) -> None:
-    monkeypatch.setattr("cells.documents._BATCH_LINES", 7)
+    monkeypatch.setattr("cells.lines.BATCH_LINES", 7)
     for atomic, expected in ((True, (50, 0, 0, 0)), (False, (0, 50, 0, 0))):
         report = put(cell, *[book(str(n % 50), n=n) for n in range(50)], atomic=atomic)
         assert counts(report) == expected
@@ -191,7 +192,7 @@ def test_beyond_the_quota_nothing_is_stored(alice: User) -> None:
 
 
 def test_without_atomic_batches_beyond_the_quota_are_refused_line_by_line(alice: User, monkeypatch) -> None:
-    monkeypatch.setattr("cells.documents._BATCH_LINES", 2)
+    monkeypatch.setattr("cells.lines.BATCH_LINES", 2)
     cell = make_cell(alice, quota=100)
     big = {"a": "x" * 60}
     report = put(cell, book("1", **big), book("2"), book("3", **big), book("4"), book("5"), atomic=False)

@@ -13,8 +13,8 @@ from typing import NamedTuple, Self, TextIO
 
 from django.core.management.base import BaseCommand, CommandError
 
-from cells.documents import LONGEST_LINE
 from cells.errors import DomainError, NameRefused
+from cells.lines import LONGEST_LINE
 from cells.loading import LoadItem, files_load
 from cells.models import Cell
 from cells.validators import normal_path
