@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Never
 from urllib.parse import parse_qsl, urlencode, urlsplit
+from zoneinfo import available_timezones
 
 import environ
 
@@ -48,14 +49,24 @@ def flag(name: str, default: bool = False) -> bool:
     return _WORDS[raw] if raw else default
 
 
-def integer(name: str, default: int, minimum: int = 0) -> int:
+def integer(name: str, default: int, minimum: int = 0, maximum: int | None = None) -> int:
     raw = _raw(name)
     if raw and not (raw.isascii() and raw.isdigit()):
         refuse(name, f"{raw!r} is not a whole number")
     value = int(raw) if raw else default
     if value < minimum:
         refuse(name, f"{value} is less than {minimum}")
+    if maximum is not None and value > maximum:
+        refuse(name, f"{value} is more than {maximum}")
     return value
+
+
+def time_zone(name: str, default: str) -> str:
+    """An IANA name, as in Europe/Berlin."""
+    raw = _raw(name) or default
+    if raw not in available_timezones():
+        refuse(name, f"{raw!r} is no time zone like Europe/Berlin")
+    return raw
 
 
 def duration(name: str, default: str, units: str = "mhd", minimum: str = "1m") -> timedelta:

@@ -37,6 +37,13 @@ EXPORT_AUTOSTART = env.flag("EXPORT_AUTOSTART")
 EXPORT_STRICT_EASYDB_STATES = env.flag("EXPORT_STRICT_EASYDB_STATES")
 EXPORT_UNIQUE_NAMES = env.flag("EXPORT_UNIQUE_NAMES")
 
+# --- Schedules --------------------------------------------------------------------------------------------------
+
+SCHEDULER_ACTIVE = env.flag("SCHEDULER_ACTIVE", True)
+SCHEDULER_TIME_ZONE = env.time_zone("SCHEDULER_TIME_ZONE", "UTC")
+STANDARD_HOUR = env.integer("STANDARD_HOUR", 2, maximum=23)
+STANDARD_MINUTE = env.integer("STANDARD_MINUTE", 0, maximum=59)
+
 # --- Sessions and logins ----------------------------------------------------------------------------------------
 
 SESSION_EXPIRE = env.duration("SESSION_EXPIRE", "7d")
