@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
-from cells import documents
+from cells import lines
 from cells.blobs import BlobStore
 from cells.management.commands import cell_load
 from cells.models import Blob, Cell, Document, File, FileVersion, Usage
@@ -246,7 +246,7 @@ def test_jsonl_comes_as_a_file_when_documents_are_not_asked_for(cell: Cell, fold
 def test_a_line_that_is_no_document_is_named_and_the_others_come(
     cell: Cell, folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(documents, "LONGEST_LINE", 200)
+    monkeypatch.setattr(lines, "LONGEST_LINE", 200)
     monkeypatch.setattr(cell_load, "LONGEST_LINE", 200)
     good = '{{"doctype": "note", "id": "{}", "body": {{}}}}\n'
     long = '{"doctype": "note", "id": "long", "body": {"text": "' + "x" * 5000 + '"}}\n'
