@@ -7,6 +7,7 @@ import io
 import json
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from tempfile import TemporaryFile
@@ -67,8 +68,12 @@ def file_verify(path: str) -> list[str]:
         if zipfile.is_zipfile(path):
             return list(_compare(_zip_members(path), _zip_manifest(path)))
         return list(_compare(_tar_members(path), _tar_manifest(path)))
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, ValueError, KeyError) as error:
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, ValueError, KeyError) as error:
         return [f"{error.__class__.__name__}: {error}"]
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        return [str(error)]  # how gzip and bz2 speak of bad data
 
 
 #: (name, size, SHA-256 or "" for a folder)
@@ -135,6 +140,8 @@ def _tar_walk(path: str) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
         while (info := archive.next()) is not None:
             yield archive, info
             archive.members.clear()  # Python 3.11 keeps every member it has seen.
+        while plain.read(CHUNK):  # A TAR ends before its file does: what was compressed must be whole to the end.
+            pass
 
 
 def _decompressed(path: str) -> IO[bytes]:
