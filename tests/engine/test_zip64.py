@@ -174,13 +174,24 @@ def test_a_raw_file_around_4_gib_and_offsets_behind_it_are_read_by_all(size: int
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kind", ["tar", "tar_gz"])
-def test_a_file_of_9_gib_is_read_from_a_tar_by_all(kind: str, room: Path) -> None:
+def test_a_file_of_9_gib_is_read_from_a_tar_by_all(room: Path) -> None:
     """Past the 8 GiB of ustar's octal size."""
     made = Making(room)
     made.encoded("large", zeros(9 * GIB))
     made.file("after", b"small")
-    accepted(made, kind, room / f"a.{kind.replace('_', '.')}", TAR_JUDGES, "after")
+    accepted(made, "tar", room / "a.tar", TAR_JUDGES, "after")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_file_past_4_gib_is_read_from_a_tar_gz_by_all(room: Path) -> None:
+    """Past what gzip's trailer can count. Listing inflates, and so checks, all of it."""
+    made = Making(room)
+    made.encoded("large", zeros(4 * GIB + 1))
+    made.file("after", b"small")
+    path = made.archive("tar_gz", room / "a.tar.gz")
+    for judge in TAR_JUDGES:
+        assert judge.called().names(path) == ["large", "after"], judge.name
 
 
 @pytest.mark.slow
