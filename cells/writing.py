@@ -73,16 +73,16 @@ def file_put(
     quota_check(cell, length or 0)
     _check_place(cell, path, if_match, if_none_match)
     blob = _store(stream, length, digests or {})
-    now = timezone.now()
-    changes = {
-        "blob": blob,
-        "size": blob.size,
-        "mtime": mtime or now,
-        "executable": executable,
-        "content_type": content_type or media_type_of(path),
-        "updated_at": now,
-    }
     with cell_writing(cell) as locked:
+        now = timezone.now()  # not before: who waits for the cell must not be dated back to before an export
+        changes = {
+            "blob": blob,
+            "size": blob.size,
+            "mtime": mtime or now,
+            "executable": executable,
+            "content_type": content_type or media_type_of(path),
+            "updated_at": now,
+        }
         file = _check_place(locked, path, if_match, if_none_match)
         if file is None:
             folders_make(locked, [path], now)
@@ -109,8 +109,8 @@ def folder_create(*, cell: Cell, path: str) -> bool:
 def file_move(*, cell: Cell, source: str, target: str) -> None:
     """Moves a file, or a folder with all that is in it, at once or not at all. Nothing is overwritten."""
     source, target = normal_path(source), normal_path(target)
-    now = timezone.now()
     with cell_writing(cell) as locked:
+        now = timezone.now()
         file = files_of(locked).filter(path=source).first()
         if file is None:
             raise FileNotFound(path=source)

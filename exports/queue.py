@@ -11,6 +11,7 @@ WRITE_VOLUMES = "exports.write_volumes"
 REQUEUE_LOST = "exports.requeue_lost"
 EXPIRE = "exports.expire"
 SWEEP = "exports.sweep"
+DISPATCH_SCHEDULES = "exports.dispatch_schedules"
 
 #: A nudge that nobody took by then is worth nothing: the sweep repeats it.
 NUDGE_SECONDS = 55

@@ -4,7 +4,7 @@ from celery import shared_task
 
 from cells.sweeping import blobs_sweep
 from exports import queue
-from exports.services import lifecycle, retention, running, writing
+from exports.services import lifecycle, retention, running, schedules, writing
 
 
 @shared_task(name=queue.RUN_EXPORT)
@@ -20,6 +20,11 @@ def write_volumes(run_id: int) -> None:
 @shared_task(name=queue.REQUEUE_LOST)
 def requeue_lost() -> None:
     lifecycle.requeue_lost()
+
+
+@shared_task(name=queue.DISPATCH_SCHEDULES)
+def dispatch_schedules() -> None:
+    schedules.dispatch_due()
 
 
 @shared_task(name=queue.EXPIRE)

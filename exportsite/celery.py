@@ -5,6 +5,7 @@ import warnings
 
 from celery import Celery
 from celery.platforms import SecurityWarning
+from celery.schedules import crontab
 from celery.signals import beat_init, before_task_publish
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exportsite.settings")
@@ -43,6 +44,12 @@ app.conf.update(
         "requeue_lost": _tick("exports.requeue_lost", 15),
         "expire": _tick("exports.expire", 60),
         "sweep": _tick("exports.sweep", 3600),
+        # At the full minute, for schedules are promised to the minute.
+        "dispatch_schedules": {
+            "task": "exports.dispatch_schedules",
+            "schedule": crontab(),
+            "options": {"expires": 59},
+        },
     },
 )
 app.autodiscover_tasks(["exports"])

@@ -1,6 +1,7 @@
 """One consistent view of some cells, turned into the ordered entries of a manifest."""
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 
 from cells.frozen import Snapshot
 from exports.engine.entries import EXECUTABLE_MODE, FILE_MODE, FOLDER_MODE, Entry
@@ -24,10 +25,15 @@ def freeze(
         yield entry._replace(ordinal=ordinal)
 
 
-def cell_entries(snapshot: Snapshot, cell_id: int, prefix: str, names: Names) -> Iterator[Entry]:
-    """The files of one cell under their paths, and folders that are empty (others follow from their files)."""
+def cell_entries(
+    snapshot: Snapshot, cell_id: int, prefix: str, names: Names, since: datetime | None = None
+) -> Iterator[Entry]:
+    """The files of one cell under their paths, and folders that are empty (others follow from their files).
+
+    `since`: of those written then or later.
+    """
     for path, is_folder, size, mtime, executable, sha256, crc32, encoding, stored, stored_crc32, _ in snapshot.files(
-        cell_id
+        cell_id, since
     ):
         full = prefix + path
         if is_folder:

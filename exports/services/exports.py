@@ -22,6 +22,8 @@ from exports.errors import (
 )
 from exports.models import Export, Run, Transport
 from exports.services import lifecycle, store
+from exports.services.incremental import incremental_order
+from exports.services.schedule_rows import schedules_write
 from exports.states import ACTIVE
 
 #: How long a caller waits for a run to end that was asked to stop (`spec/v1.md §5.7`).
@@ -61,7 +63,7 @@ def export_create(
     schedules: list[dict[str, object]],
 ) -> Export:
     """`name` "" is none given, `cells` None every cell the owner has when it runs."""
-    _check_schedules(name, schedules)
+    _check_schedules(name, scheduled=bool(schedules))
     with transaction.atomic():
         _check_cells(owner, cells)
         _check_name(owner, name, except_id=None)
@@ -74,8 +76,9 @@ def export_create(
             passkey_nonce=secrets.token_bytes(32),
         )
         _transports_write(export, transports)
+        schedules_write(export=export, schedules=schedules)
         lifecycle.event_write(type="EXPORT_INSERT", export=export, user=owner, info={"state": "new"})
-        if settings.EXPORT_AUTOSTART:
+        if settings.EXPORT_AUTOSTART and not schedules:
             lifecycle.run_create(export=export, owner=owner, order=_order(export))
     return export
 
@@ -99,12 +102,16 @@ def export_update(*, export: Export, user: User, changes: ExportChanges, version
     return export
 
 
-def export_start(*, export: Export) -> Run:
-    """Queues a run with the owner's rights, whoever asks. AlreadyRunning while one is pending or processing."""
+def export_start(*, export: Export, scheduled: dict[str, object] | None = None) -> Run:
+    """Queues a run with the owner's rights, whoever asks. AlreadyRunning while one is pending or processing.
+
+    `scheduled`: {"due": …, "schedules": [ids]} when nobody asks, but schedules are due.
+    """
     _wait_for_purged_run(export)
     with transaction.atomic():
         export = _locked(export)
-        return lifecycle.run_create(export=export, owner=export.owner, order=_order(export))
+        order = _order(export) | ({"scheduled": scheduled} if scheduled else {})
+        return lifecycle.run_create(export=export, owner=export.owner, order=order)
 
 
 def export_stop(*, export: Export) -> None:
@@ -133,7 +140,8 @@ def _apply(export: Export, changes: ExportChanges) -> None:
     export.type = changes.get("type", export.type)
     export.name = changes.get("name", export.name)
     export.definition = {**export.definition, **changes.get("definition", {})}
-    _check_schedules(export.name, changes.get("schedules", []))
+    scheduled = bool(changes["schedules"]) if "schedules" in changes else export.schedules.exists()
+    _check_schedules(export.name, scheduled=scheduled)
     if "cells" in changes:
         _check_cells(export.owner, changes["cells"])
         export.cells = changes["cells"]
@@ -141,6 +149,8 @@ def _apply(export: Export, changes: ExportChanges) -> None:
         _check_name(export.owner, export.name, except_id=export.pk)
     if "transports" in changes:
         _transports_write(export, changes["transports"])
+    if "schedules" in changes:
+        schedules_write(export=export, schedules=changes["schedules"])
 
 
 def _locked(export: Export) -> Export:
@@ -163,7 +173,7 @@ def _purge(export: Export) -> None:
 
 def _order(export: Export) -> dict[str, object]:
     packers = export.transports.filter(type="download", packer__isnull=False).values_list("packer", flat=True)
-    return {
+    order = {
         "type": export.type,
         "name": export.display_name,
         "version": export.version,
@@ -171,6 +181,7 @@ def _order(export: Export) -> dict[str, object]:
         "definition": export.definition,
         "packers": list(dict.fromkeys(packers)),
     }
+    return order | incremental_order(export=export, order=order)
 
 
 def _transports_write(export: Export, specs: list[TransportSpec]) -> None:
@@ -191,13 +202,9 @@ def _transports_write(export: Export, specs: list[TransportSpec]) -> None:
     )
 
 
-def _check_schedules(name: str, schedules: list[dict[str, object]]) -> None:
-    if schedules and not name:
+def _check_schedules(name: str, *, scheduled: bool) -> None:
+    if scheduled and not name:
         raise ExportNameRequired
-    if schedules:
-        raise DefinitionRefused(
-            attribute="_schedules", reason="schedules are not available in this version", fault="invalid_value"
-        )
 
 
 def _check_cells(owner: User, names: list[str] | None) -> None:

@@ -12,6 +12,7 @@ from cells.errors import DomainError
 from exports import queue
 from exports.errors import AlreadyRunning, LeaseLost, RunLost, RunStopped
 from exports.models import Event, Export, Run
+from exports.services import schedule_rows
 from exports.states import ACTIVE, TRANSITIONS, RunState
 
 #: A run that lost its worker so often takes every worker down; it fails instead.
@@ -81,8 +82,18 @@ def transition(
     if not rows.update(state=to, **fields):
         return False
     run = Run.objects.select_related("export").get(pk=run_id)
-    event_write(type=EVENTS[to], export=run.export, run=run, user=run.owner, info={"state": str(to), **(info or {})})
+    if not _is_idle(run, to):
+        told = {"state": str(to), **(info or {})}
+        event_write(type=EVENTS[to], export=run.export, run=run, user=run.owner, info=told)
+    if schedule_rows.outcome_note(run=run, state=to):
+        off = {"state": str(to), "failures": schedule_rows.FAILURES, "exception": run.error}
+        event_write(type="EXPORT_SCHEDULE_OFF", export=run.export, run=run, user=run.owner, info=off)
     return True
+
+
+def _is_idle(run: Run, to: RunState) -> bool:
+    """A schedule that found nothing writes no finish event (`spec/v1.md §10`)."""
+    return to is RunState.DONE and "scheduled" in run.order and run.entry_count == 1
 
 
 def claim(*, run_id: int) -> Run | None:

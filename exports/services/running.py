@@ -16,13 +16,14 @@ from cells.models import Cell
 from exports.engine import manifest as text
 from exports.engine.contents import damage
 from exports.engine.entries import Entry
-from exports.engine.freeze import freeze
+from exports.engine.freeze import Layout, freeze
 from exports.engine.layouts.search import search
 from exports.engine.names import Names
 from exports.engine.pack import Pack
 from exports.errors import EntriesDamaged, LeaseLost, RunStopped
 from exports.models import Run, RunEntry
 from exports.services import lifecycle, manifest, planning, store, writing
+from exports.services.incremental import since_of
 from exports.services.progress import Progress, Watch
 
 log = logging.getLogger(__name__)
@@ -134,12 +135,13 @@ def cells_of(run: Run) -> list[tuple[int, str]]:
     return found
 
 
-def layout_of(run: Run):
+def layout_of(run: Run) -> Layout:
     definition = run.order.get("definition", {})
     return search(
         documents=definition.get("documents") or ("json" if definition.get("json") else None),
         doctypes=(definition.get("search") or {}).get("objecttypes"),
         instance=settings.INSTANCE_NAME,
+        since=since_of(run.order),
     )
 
 

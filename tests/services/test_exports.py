@@ -12,6 +12,7 @@ from django.db import connections
 from exports.errors import (
     AlreadyRunning,
     DefinitionRefused,
+    ExportNameRequired,
     ExportNameTaken,
     ExportNotFound,
     ExportNotRunning,
@@ -229,7 +230,7 @@ def test_what_is_refused_changes_nothing(alice: User, bob: User, settings) -> No
         (VersionMismatch, {"name": "x"}, 7),
         (ExportNameTaken, {"definition": {"json": True}, "name": "taken", "transports": []}, None),
         (DefinitionRefused, {"cells": ["absent"], "transports": []}, None),
-        (DefinitionRefused, {"schedules": [{}], "transports": []}, None),
+        (ExportNameRequired, {"name": "", "schedules": [{}], "transports": []}, None),
     ):
         with pytest.raises(error):
             exports.export_update(export=export, user=alice, changes=changes, version=version)

@@ -70,6 +70,8 @@ _WHOLE = {
     "properties": {
         **_LISTED["properties"],
         "_schedules": {"type": "array", "items": _OPEN, "nullable": True},
+        "_next_run_at": {"type": "string", "format": "date-time", "nullable": True},
+        "_last_run_at": {"type": "string", "format": "date-time", "nullable": True},
         "_transports": {"type": "array", "items": _OPEN},
         "_downloads": {"type": "array", "items": _OPEN},
         "_files": {"type": "array", "items": _FILE},

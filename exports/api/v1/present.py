@@ -7,7 +7,7 @@ from exports import selectors
 from exports.api.v1 import names
 from exports.api.v1.words import export_word, state_word
 from exports.errors import NothingPublished
-from exports.models import Event, Export, Run, Transport, Volume
+from exports.models import Event, Export, Run, Schedule, Transport, Volume
 from exports.services import downloads, manifest
 from exports.states import RunState
 
@@ -22,6 +22,7 @@ LOG_TYPES = (
     "EXPORT_FAILED",
     "EXPORT_STOPPED",
     "EXPORT_EXPIRED",
+    "EXPORT_SCHEDULE_OFF",
     "EXPORT_TRANSPORT_FINISH",
     "EXPORT_TRANSPORT_FAILED",
 )
@@ -59,7 +60,7 @@ def export_whole(export: Export, *, log: str = "long") -> dict[str, object]:
     archives = _archives(export, run, transports, passkey) if run else {}
     whole: dict[str, object] = {
         **export_listed(export),
-        "_schedules": None,
+        **_schedules(export),
         "_transports": [_transport(export, transport, archives, run, passkey) for transport in transports],
         "_downloads": [{"_files": files} for files in archives.values()],
         "_files": _files(run),
@@ -106,6 +107,27 @@ def _progress(run: Run | None) -> dict[str, object]:
     if run is None or run.state not in (RunState.PENDING, RunState.PROCESSING):
         return {}
     return {"_progress": {"phase": run.phase, "bytes_done": run.bytes_done, "bytes_planned": run.bytes_planned}}
+
+
+def _schedules(export: Export) -> dict[str, object]:
+    """§10, and fylr's two moments (§4.2). `_switched_off` is our extension; sent back, it is not looked at."""
+    rows = list(export.schedules.all())
+    following = [row.next_run_at for row in rows if row.next_run_at]
+    past = [row.last_run_at for row in rows if row.last_run_at]
+    return {
+        "_schedules": [_schedule(row) for row in rows] or None,
+        "_next_run_at": timestamp(min(following)) if following else None,
+        "_last_run_at": timestamp(max(past)) if past else None,
+    }
+
+
+def _schedule(schedule: Schedule) -> dict[str, object]:
+    shown = dict(schedule.definition)
+    if schedule.timezone:
+        shown["timezone"] = schedule.timezone
+    if schedule.switched_off_at:
+        shown["_switched_off"] = timestamp(schedule.switched_off_at)
+    return shown
 
 
 def _files(run: Run | None) -> Iterator[dict[str, object]]:

@@ -1,5 +1,6 @@
 """`_transports` and `_schedules` as they arrive (`spec/v1.md §9, §10`)."""
 
+from functools import cache
 from zoneinfo import available_timezones
 
 from exports.api.v1 import checks
@@ -19,6 +20,8 @@ PACKERS: dict[str, str | None] = {
     "tar.bz2": "tar_bz2",
 }
 MOST_TRANSPORTS = 100
+MOST_SCHEDULES = 100
+_zones = cache(available_timezones)
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _WEEKDAYS = frozenset(_DAYS) | frozenset(day[:3] for day in _DAYS)
 #: Key (table spelling) -> (alias of C12, least, most).
@@ -77,6 +80,8 @@ def _email(attribute: str, value: object) -> dict[str, object] | None:
 def schedules(attribute: str, value: object) -> list[dict[str, object]]:
     """Null and [] unschedule. Keys come out in the spelling of the table (§10, C12), weekdays as they were sent."""
     given = checks.array(attribute, [] if value is None else value)
+    if len(given) > MOST_SCHEDULES:
+        raise checks.invalid_value(attribute, f"has more than {MOST_SCHEDULES} schedules")
     return [_schedule(f"{attribute}[{index}]", item) for index, item in enumerate(given)]
 
 
@@ -97,7 +102,7 @@ def _schedule(attribute: str, value: object) -> dict[str, object]:
             ]
     if given.get("timezone") is not None:
         zone = checks.string(f"{attribute}.timezone", given["timezone"])
-        if zone not in available_timezones():
+        if zone not in _zones():
             raise checks.invalid_value(f"{attribute}.timezone", f"{zone[:80]!r} is no time zone")
         result["timezone"] = zone
     return result

@@ -1,6 +1,7 @@
 """The v1 layout: files under their paths; documents, if wanted, as one JSON file for each doctype."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from functools import partial
 
 from cells.frozen import Snapshot
@@ -12,10 +13,13 @@ from exports.engine.pack import Pack
 FOLDER = "documents"
 
 
-def search(*, documents: str | None, doctypes: list[str] | None, instance: str) -> Layout:
+def search(
+    *, documents: str | None, doctypes: list[str] | None, instance: str, since: datetime | None = None
+) -> Layout:
     """`documents`: "json" for a v1 search answer a doctype (`spec/v1.md §8.6`), "lines" for NDJSON as our REST takes
-    it, None for files alone. `doctypes`: None is all. `instance`: the part behind the @ of global object ids."""
-    return partial(_entries, documents=documents, doctypes=doctypes, instance=instance)
+    it, None for files alone. `doctypes`: None is all. `instance`: the part behind the @ of global object ids.
+    `since`: only files and documents written then or later (`spec/v1.md §11`)."""
+    return partial(_entries, documents=documents, doctypes=doctypes, instance=instance, since=since)
 
 
 def _entries(
@@ -27,29 +31,32 @@ def _entries(
     documents: str | None,
     doctypes: list[str] | None,
     instance: str,
+    since: datetime | None,
 ) -> Iterator[Entry]:
     for cell_id, cell_name in cells:
         prefix = f"{cell_name}/" if len(cells) > 1 else ""
-        yield from cell_entries(snapshot, cell_id, prefix, names)
+        yield from cell_entries(snapshot, cell_id, prefix, names, since)
         if not documents:
             continue
         # Behind the files, so that a cell's own "documents" keeps its name.
         folder = names.beside(prefix, FOLDER)
-        for doctype, count, changed in snapshot.doctypes(cell_id):
+        for doctype, count, changed in snapshot.doctypes(cell_id, since):
             if doctypes is not None and doctype not in doctypes:
                 continue
             if documents == "lines":
-                name, text = f"{doctype}.jsonl", snapshot.documents(cell_id, doctype, "lines", instance)
+                name, text = f"{doctype}.jsonl", snapshot.documents(cell_id, doctype, "lines", instance, since)
             else:
-                name, text = f"{doctype}.json", _answer(snapshot, cell_id, doctype, count, instance)
+                name, text = f"{doctype}.json", _answer(snapshot, cell_id, doctype, count, instance, since)
             yield pack.add(names.beside(folder + "/", name), text, mtime=changed)
 
 
-def _answer(snapshot: Snapshot, cell_id: int, doctype: str, count: int, instance: str) -> Iterator[bytes]:
+def _answer(
+    snapshot: Snapshot, cell_id: int, doctype: str, count: int, instance: str, since: datetime | None
+) -> Iterator[bytes]:
     yield b'{"type": "objects", "format": "long", "objecttypes": ["%b"], "offset": 0, ' % doctype.encode()
     yield b'"limit": null, "count": %d, "objects": [\n' % count
     first = True
-    for line in snapshot.documents(cell_id, doctype, "objects", instance):
+    for line in snapshot.documents(cell_id, doctype, "objects", instance, since):
         yield line if first else b"," + line
         first = False
     yield b"]}\n"

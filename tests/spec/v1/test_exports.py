@@ -138,14 +138,13 @@ def test_cells_can_be_chosen_among_one_s_own(as_alice: V1, alice, bob) -> None:
     assert Export.objects.count() == 1
 
 
-def test_a_schedule_needs_an_explicit_name_before_anything_else(as_alice: V1) -> None:
-    """§4.4, seed "requires an explicitly set name"; then: schedules are not there yet."""
+def test_a_schedule_needs_an_explicit_name(as_alice: V1) -> None:
+    """§4.4, seed "requires an explicitly set name"."""
     body = {"export": {"search": {}}, "_schedules": [{"hours": [3]}]}
     refused(as_alice.put("export", body), 400, "error.user.export_name_required")
-    body["export"]["name"] = "nightly"
-    told = refused(as_alice.put("export", body), 400, "error.api.invalid_value")
-    assert "schedules are not available in this version" in told["description"]
     assert not Export.objects.exists()
+    body["export"]["name"] = "nightly"
+    assert answer(as_alice.put("export", body))["_schedules"] == [{"hours": [3]}]
 
 
 def test_a_download_transport_is_shown_with_state_and_uuid(as_alice: V1) -> None:

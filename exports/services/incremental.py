@@ -1,0 +1,51 @@
+"""`export_incremental`: the first run takes all, later ones what was written since the last (`spec/v1.md §11`)."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+from django.utils import timezone
+
+from exports.models import Export
+from exports.models.export import ExportType
+from exports.states import DOWNLOADABLE, RunState
+
+#: Runs that ended well; an expired one did.
+SUCCESSFUL = (*DOWNLOADABLE, RunState.EXPIRED)
+#: Who writes a cell has a transaction id before it takes the time that it writes into the rows.
+_OLDEST_WRITER = """
+    SELECT min(xact_start) FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_xid IS NOT NULL AND pid <> pg_backend_pid()
+"""
+
+
+def incremental_order(*, export: Export, order: dict[str, Any]) -> dict[str, Any]:
+    """What such a run freezes at its start, and nothing for other types:
+
+    `since`      from when on to take what was written, null for all
+    `baseline`   the `since` of the next run: now, or when the oldest transaction began that writes at this moment.
+                 This run may not see what that one writes, and the time in its rows will be before now.
+    """
+    if export.type != ExportType.INCREMENTAL:
+        return {}
+    now = timezone.now()
+    with connection.cursor() as cursor:
+        cursor.execute(_OLDEST_WRITER)
+        (oldest,) = cursor.fetchone()
+    last = export.runs.filter(state__in=SUCCESSFUL).order_by("-pk").values_list("order", flat=True).first()
+    comparable = last is not None and _selection(last) == _selection(order)
+    return {
+        "since": last.get("baseline") if comparable else None,
+        "baseline": min(now, oldest or now).isoformat(),
+    }
+
+
+def since_of(order: dict[str, Any]) -> datetime | None:
+    since = order.get("since")
+    return datetime.fromisoformat(since) if since else None
+
+
+def _selection(order: dict[str, Any]) -> tuple[object, ...]:
+    """What an export picks from the cells. With another one everything counts as new."""
+    definition = order.get("definition", {})
+    return order.get("type"), order.get("cells"), definition.get("search"), bool(definition.get("json"))
