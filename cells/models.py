@@ -45,6 +45,9 @@ class Usage(models.Model):
     generation = models.PositiveIntegerField()
     bytes = models.BigIntegerField()
 
+    def __str__(self) -> str:
+        return f"{self.bytes} bytes of generation {self.generation}"
+
 
 class Document(models.Model):
     """One JSON document, named by doctype and id inside a cell."""
@@ -63,6 +66,9 @@ class Document(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["cell", "generation", "doctype", "doc_id"], name="document_once")
         ]
+
+    def __str__(self) -> str:
+        return f"{self.doctype}/{self.doc_id}"
 
 
 class Blob(models.Model):
@@ -90,6 +96,9 @@ class Blob(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["store_file"], name="blob_by_store_file")]
+
+    def __str__(self) -> str:
+        return self.sha256
 
 
 class File(models.Model):
@@ -122,6 +131,9 @@ class File(models.Model):
         ]
         indexes = [models.Index("cell", "generation", start_of("folder"), start_of("path"), name="file_by_folder")]
 
+    def __str__(self) -> str:
+        return self.path
+
 
 class FileVersion(models.Model):
     """A content that a file had before it was overwritten."""
@@ -136,6 +148,9 @@ class FileVersion(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["file", "version"], name="file_version_once")]
+
+    def __str__(self) -> str:
+        return f"version {self.version}"
 
 
 class AccessToken(models.Model):
@@ -154,3 +169,6 @@ class AccessToken(models.Model):
     expires_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True)
     language = models.CharField(max_length=16, default="en-US")
+
+    def __str__(self) -> str:
+        return f"token of {self.user}"
