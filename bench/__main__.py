@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 from bench import rows, table
@@ -26,6 +27,8 @@ def main() -> int:
         return 0
     scale, kept = SCALES[arguments.size], arguments.cache / f"result-{arguments.size}.json"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Ended."))
+    if arguments.rounds:
+        scale = replace(scale, rounds=arguments.rounds)
     failed: list[str] = []
     results: list[table.Result] = []
     with System(arguments.cache / f"work-{os.getpid()}") as system:
@@ -53,6 +56,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("rows", nargs="*", metavar="ROW", help="only these (default: all)")
     parser.add_argument("--list", action="store_true", help="the rows there are")
     parser.add_argument("--size", choices=SCALES, default=os.environ.get("BENCH", "small"), help="default $BENCH")
+    parser.add_argument("--rounds", type=int, help="in place of the size's own (5, small 3)")
     parser.add_argument("--cache", type=Path, default=ROOT / "var" / "bench", help="keeps corpora and results")
     arguments = parser.parse_args()
     if unknown := set(arguments.rows) - set(rows.ROWS):

@@ -8,9 +8,6 @@ from bench.bench import cell_create
 from cells.blobs import BlobStore
 from cells.models import Blob, Cell
 
-#: Distinct contents that many files share, some 1 KB each.
-CONTENTS = 1_000
-
 FOLDERS = """
     INSERT INTO cells_file (cell_id, generation, path, folder, is_folder, size, mtime, executable, content_type,
                             version, created_at, updated_at)
@@ -36,12 +33,17 @@ DOCUMENTS = """
 
 
 def cell_of_many(name: str, count: int) -> Cell:
-    """`count` small files, 1,000 in each folder."""
-    rng = random.Random(CONTENTS)
+    """`count` small files of distinct contents, 1,000 in each folder."""
+    rng = random.Random(name)
     words = [f"word{rng.getrandbits(20)}" for _ in range(500)]
+    texts = [" ".join(rng.choices(words, k=110)) for _ in range(1_000)]
+    digests, sizes = [], []
     with BlobStore().batch() as batch:
-        stored = [batch.add(" ".join(rng.choices(words, k=110)).encode()) for _ in range(CONTENTS)]
-    return _files(name, count, [each.sha256 for each in stored], [each.size for each in stored])
+        for number in range(count):
+            stored = batch.add(f"{name} {number}: {texts[number % 1_000]}".encode())
+            digests.append(stored.sha256)
+            sizes.append(stored.size)
+    return _files(name, count, digests, sizes)
 
 
 def cell_of_bytes(name: str, size: int, blobs: list[Blob]) -> Cell:
