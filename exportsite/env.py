@@ -1,5 +1,6 @@
 """Typed readers of the environment. A bad value ends the process with one sentence."""
 
+import ipaddress
 import os
 import re
 from datetime import timedelta
@@ -89,6 +90,35 @@ def path(name: str, default: Path) -> Path:
 def names(name: str, default: str = "") -> list[str]:
     """A list separated by commas."""
     return [part.strip() for part in (_raw(name) or default).split(",") if part.strip()]
+
+
+def networks(name: str, default: str = "") -> list[str]:
+    """A list of IP networks like 10.0.0.0/8, separated by commas."""
+    found = names(name, default)
+    for network in found:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            refuse(name, f"{network!r} is not a network like 10.0.0.0/8")
+    return found
+
+
+def size(name: str, default: str) -> int:
+    """Bytes: a number and KB, MB or GB (of 1024)."""
+    raw = _raw(name) or default
+    found = re.fullmatch(r"([0-9]{1,6})(KB|MB|GB)", raw)
+    if not found:
+        refuse(name, f"{raw!r} is not a number followed by one of KB, MB, GB")
+    return int(found[1]) << {"KB": 10, "MB": 20, "GB": 30}[found[2]]
+
+
+def folders(name: str) -> list[Path]:
+    """Absolute paths, separated by commas."""
+    found = names(name)
+    for folder in found:
+        if not folder.startswith("/"):
+            refuse(name, f"{folder!r} is not an absolute path")
+    return [Path(folder) for folder in found]
 
 
 def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:

@@ -44,11 +44,32 @@ SCHEDULER_TIME_ZONE = env.time_zone("SCHEDULER_TIME_ZONE", "UTC")
 STANDARD_HOUR = env.integer("STANDARD_HOUR", 2, maximum=23)
 STANDARD_MINUTE = env.integer("STANDARD_MINUTE", 0, maximum=59)
 
+# --- Transports -------------------------------------------------------------------------------------------------
+
+EGRESS_ALLOW = env.networks("EGRESS_ALLOW")
+EXPORT_LOCAL_FOLDERS = env.folders("EXPORT_LOCAL_FOLDERS")
+EXPORT_TRANSPORT_TIMEOUT = env.duration("EXPORT_TRANSPORT_TIMEOUT", "60s", units="sm", minimum="1s")
+EMAIL_ATTACH_LIMIT = env.size("EMAIL_ATTACH_LIMIT", "5MB")
+
+# --- Mail -------------------------------------------------------------------------------------------------------
+
+EMAIL_HOST = env.text("EMAIL_HOST", "localhost")
+EMAIL_PORT = env.integer("EMAIL_PORT", 25, minimum=1)
+EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
+EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS")
+EMAIL_USE_SSL = env.flag("EMAIL_USE_SSL")
+if EMAIL_USE_TLS and EMAIL_USE_SSL:
+    env.refuse("EMAIL_USE_SSL", "cannot be true together with EMAIL_USE_TLS")
+DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "exportsite@localhost")
+EMAIL_TIMEOUT = 60
+
 # --- Sessions and logins ----------------------------------------------------------------------------------------
 
 SESSION_EXPIRE = env.duration("SESSION_EXPIRE", "7d")
 LOGIN_ATTEMPTS = env.integer("LOGIN_ATTEMPTS", 10, minimum=1)
 LOGIN_WINDOW = env.duration("LOGIN_WINDOW", "15m")
+TRUSTED_PROXY = env.flag("TRUSTED_PROXY")
 PASSWORD_HASHER = env.choice("PASSWORD_HASHER", "argon2", ("argon2", "md5"))
 
 # --- Logs -------------------------------------------------------------------------------------------------------

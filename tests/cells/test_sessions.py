@@ -292,3 +292,22 @@ def test_old_tokens_are_swept_and_live_ones_are_not(alice: User) -> None:
         AccessToken.objects.create(digest=f"{days}{user}", user=user, expires_at=now + timedelta(days=days))
     assert tokens.tokens_sweep(now=now) == 2
     assert set(AccessToken.objects.values_list("digest", flat=True)) == {"-29alice", "1alice", "1None"}
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_behind_a_proxy_of_ours_failures_count_for_the_address_it_saw(
+    trusted: bool, nobody: V1, alice: User, settings
+) -> None:
+    """And without one the header, which anybody can write, counts for nothing."""
+    settings.LOGIN_ATTEMPTS, settings.TRUSTED_PROXY = 1, trusted
+    raw = new_session(nobody)
+
+    def login(password: str, address: str) -> str:
+        answer = Client(HTTP_X_FORWARDED_FOR=f"203.0.113.9, {address}").post(
+            "/api/v1/session/authenticate", query_params={"token": raw, "login": "alice", "password": password}
+        )
+        return answer.json().get("code", "")
+
+    assert login("wrong", "198.51.100.1") == "error.user.login_failed"
+    assert login("alice's password", "198.51.100.1") == "error.user.login_blocked"
+    assert login("alice's password", "198.51.100.2") == ("" if trusted else "error.user.login_blocked")
