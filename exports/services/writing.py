@@ -44,7 +44,11 @@ def volumes_write(run: Run, progress: Progress) -> None:
             time.sleep(BEAT_SECONDS)
             progress.beat()
             continue
-        volume_write(run, volume, progress.tick)
+        try:
+            volume_write(run, volume, progress.tick)
+        except LeaseLost:
+            # A claim does not know whether the run was stopped, the run was lost, or just this volume: the beat does.
+            progress.beat()
 
 
 def volumes_help(*, run_id: int) -> None:
