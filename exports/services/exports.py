@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from cells.models import Cell
@@ -29,6 +29,8 @@ from exports.states import ACTIVE
 #: How long a caller waits for a run to end that was asked to stop (`spec/v1.md §5.7`).
 STOP_PATIENCE = 4.0
 _STOP_POLL = 0.05
+#: First key of the advisory locks by which the verbs on one export wait for each other.
+_LOCK = 0x45585054
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,12 @@ def _apply(export: Export, changes: ExportChanges) -> None:
 
 
 def _locked(export: Export) -> Export:
-    """Its active run is locked first, as `lifecycle.publish` does: two orders would be a deadlock."""
+    """Its active run is locked first, as `lifecycle.publish` does: two orders would be a deadlock.
+
+    The advisory lock comes before both: a run that another verb makes between the two would be locked after the export.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK, export.pk % 2**31])
     list(Run.objects.select_for_update().filter(export_id=export.pk, state__in=ACTIVE).values_list("pk"))
     try:
         return (
