@@ -1,6 +1,7 @@
 """Exports of what is new: `exports/services/incremental.py` (`spec/v1.md §11`)."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -152,6 +153,20 @@ def test_what_says_nothing_of_the_selection_changes_no_baseline(export: Export, 
     assert run(export) == set()
 
 
+def until_somebody_waits() -> None:
+    """Inside a transaction, where PostgreSQL shows the same activity again unless it is told to look."""
+    deadline = time.monotonic() + 60
+    with connections["default"].cursor() as cursor:
+        while time.monotonic() < deadline:
+            cursor.execute("SELECT pg_stat_clear_snapshot()")
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
+            if cursor.fetchone()[0]:
+                return
+    pytest.fail("nobody waits for the cell")
+
+
 @pytest.mark.parametrize("attempt", range(3))
 def test_what_a_writer_has_not_committed_yet_is_not_lost(export: Export, cell: Cell, attempt: int) -> None:
     """Its rows say a time before the run, which did not see them."""
@@ -187,14 +202,7 @@ def test_who_waits_for_the_cell_writes_the_time_at_which_it_has_it(export: Expor
     with ThreadPoolExecutor(1) as pool:
         with cell_writing(cell):
             writer = pool.submit(write)
-            waits = (
-                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-            )
-            with connections["default"].cursor() as cursor:
-                while True:
-                    cursor.execute(waits)
-                    if cursor.fetchone()[0]:
-                        break
+            until_somebody_waits()
             started = exports.export_start(export=export)
         writer.result()
     begun = started.order["baseline"]
