@@ -97,6 +97,26 @@ class RunLost(DomainError):
     kind = Kind.UNAVAILABLE
 
 
+class EgressRefused(DomainError):
+    """{host!r} cannot be connected to: {reason}."""
+
+    code = "egress_refused"
+
+
+class DeliveryNotFailed(DomainError):
+    """Only a failed delivery can be tried again; this one is {state}."""
+
+    code = "delivery_not_failed"
+    kind = Kind.CONFLICT
+
+
+class SecretsUnreadable(DomainError):
+    """The stored credentials cannot be read: SECRET_KEY has changed. They have to be entered again."""
+
+    code = "secrets_unreadable"
+    kind = Kind.UNAVAILABLE
+
+
 class NoSpace(DomainError):
     """There is no space left on {mount}."""
 

@@ -41,5 +41,11 @@ class Registry:
         return self._paths
 
 
-#: Each module offers `options_kept(options: dict) -> dict`: the options it understands, checked.
-TRANSPORTS = Registry("exportsite.transports", {"download": "exports.transports.download"})
+#: Each module offers `CARRIER`, an `exports.transports.base.Carrier`.
+TRANSPORTS = Registry(
+    "exportsite.transports",
+    {
+        name: f"exports.transports.{name}"
+        for name in ("download", "email", "rsync", "ftp", "ftps", "sftp", "webdav", "s3")
+    },
+)

@@ -3,7 +3,7 @@
 import secrets
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypedDict
 
 from django.conf import settings
@@ -21,9 +21,12 @@ from exports.errors import (
     VersionMismatch,
 )
 from exports.models import Export, Run, Transport
+from exports.registry import TRANSPORTS
 from exports.services import lifecycle, store
+from exports.services.delivery_lifecycle import deliveries_cancel
 from exports.services.incremental import incremental_order
 from exports.services.schedule_rows import schedules_write
+from exports.services.secrets import secrets_open, secrets_seal
 from exports.states import ACTIVE
 
 #: How long a caller waits for a run to end that was asked to stop (`spec/v1.md §5.7`).
@@ -41,6 +44,8 @@ class TransportSpec:
     packer: str | None
     options: dict[str, object]
     email: dict[str, object] | None
+    #: Given now, "" for one that is taken away; what is absent stays as it was (see `_secrets`).
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
 
 
 class ExportChanges(TypedDict, total=False):
@@ -176,10 +181,13 @@ def _locked(export: Export) -> Export:
 def _purge(export: Export) -> None:
     for run in export.runs.filter(state__in=ACTIVE):
         lifecycle.run_stop(run=run)
+    deliveries_cancel(export=export)
 
 
 def _order(export: Export) -> dict[str, object]:
-    packers = export.transports.filter(type="download", packer__isnull=False).values_list("packer", flat=True)
+    packed = export.transports.filter(packer__isnull=False)
+    packers = packed.filter(type="download").values_list("packer", flat=True)
+    delivered = packed.exclude(type="download").values_list("packer", flat=True)
     order = {
         "type": export.type,
         "name": export.display_name,
@@ -187,26 +195,38 @@ def _order(export: Export) -> dict[str, object]:
         "cells": export.cells,
         "definition": export.definition,
         "packers": list(dict.fromkeys(packers)),
+        "delivered": list(dict.fromkeys(delivered)),
     }
     return order | incremental_order(export=export, order=order)
 
 
 def _transports_write(export: Export, specs: list[TransportSpec]) -> None:
-    """A transport that keeps its position and type keeps its uuid."""
-    kept = {(transport.position, transport.type): transport.uuid for transport in export.transports.all()}
+    """A transport that keeps its position and type keeps its uuid, and its secrets (see `_secrets`)."""
+    kept = {(transport.position, transport.type): transport for transport in export.transports.all()}
     export.transports.all().delete()
     Transport.objects.bulk_create(
         Transport(
             export=export,
             position=position,
-            uuid=kept.get((position, spec.type), uuid.uuid4()),
+            uuid=before.uuid if (before := kept.get((position, spec.type))) else uuid.uuid4(),
             type=spec.type,
             packer=spec.packer,
             options=spec.options,
+            secrets=_secrets(spec, before),
             email=spec.email,
         )
         for position, spec in enumerate(specs)
     )
+
+
+def _secrets(spec: TransportSpec, before: Transport | None) -> bytes:
+    """Sealed. What is not given now is kept, unless it would travel to another server than the one it was given for."""
+    carrier = TRANSPORTS.load(spec.type).CARRIER
+    if before is None or not before.secrets or carrier.origin(before.options) != carrier.origin(spec.options):
+        return secrets_seal(spec.secrets)
+    if not spec.secrets:
+        return bytes(before.secrets)
+    return secrets_seal({**secrets_open(before.secrets), **spec.secrets})
 
 
 def _check_schedules(name: str, *, scheduled: bool) -> None:

@@ -16,13 +16,16 @@ def run_source(run: Run) -> Source:
     return manifest.source(run_id=run.pk, pack=store.pack_path(run))
 
 
-def volumes_plan(run: Run, entries: Iterable[Entry], *, closing: Entry, stored: Iterable[str]) -> None:
-    """Plan the default archives and those of the packers in `stored`, in one pass over the manifest's `entries`.
+def volumes_plan(
+    run: Run, entries: Iterable[Entry], *, closing: Entry, stored: Iterable[str], computed: Iterable[str] = ()
+) -> None:
+    """Plan the default archives and those of the packers in `stored` and `computed`, in one pass over `entries`.
 
-    `closing`: its last entry, the text of the manifest, which is not among `entries`.
+    `closing`: the manifest's last entry, its own text, which is not among `entries`. What is `computed` is written
+    to the store only if its format cannot be.
     """
     wanted = set(stored)
-    packers = [PACKERS[name] for name in dict.fromkeys((*DEFAULT_PACKERS, *sorted(wanted)))]
+    packers = [PACKERS[name] for name in dict.fromkeys((*DEFAULT_PACKERS, *sorted(wanted), *sorted(computed)))]
     planners = [Planner(packer, seal=run.manifest_sha256, closing=closing) for packer in packers]
     plan(entries, planners)
     for planner in planners:

@@ -8,9 +8,9 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from exports.models import Export, Run, Volume
+from exports.models import Delivery, Export, Run, Volume
 from exports.services import lifecycle, manifest, store
-from exports.states import DOWNLOADABLE, FINAL, RunState
+from exports.states import DELIVERY_ACTIVE, DOWNLOADABLE, FINAL, RunState
 
 #: A reader notes that it reads every half minute; this much silence means it went away.
 READ_GRACE = timedelta(minutes=10)
@@ -19,13 +19,14 @@ ORPHAN_AGE = timedelta(days=1)
 
 
 def expire(*, now: datetime | None = None) -> int:
-    """Remove the archives of runs past their time, unless somebody is reading; and of runs that are superseded.
+    """Remove the archives of runs past their time, and of superseded ones, unless somebody reads or delivers them.
 
     How many runs.
     """
     now = now or timezone.now()
     idle = Q(last_read_at=None) | Q(last_read_at__lt=now - READ_GRACE)
     past = Run.objects.filter(idle, state__in=DOWNLOADABLE)
+    past = past.exclude(pk__in=Delivery.objects.filter(state__in=DELIVERY_ACTIVE).values("run"))
     published = Export.objects.filter(published_run__isnull=False).values("published_run")
     # A superseded run stays a while: somebody may be resuming it.
     superseded = Q(export__isnull=False, finished_at__lt=now - READ_GRACE) & ~Q(pk__in=published)

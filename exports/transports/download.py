@@ -1,6 +1,15 @@
-"""Offers a run's archives by passkey; nothing is sent anywhere (`spec/v1.md §9.3`)."""
+"""Offers a run's archives by passkey; nothing is sent but a mail with the links, if somebody wants one (§9.3)."""
+
+from collections.abc import Mapping
+
+from exports.transports.email import EmailCarrier
 
 
-def options_kept(options: dict[str, object]) -> dict[str, object]:
-    """A download has no options: what came along (perhaps another transport's password) is not kept."""
-    return {}
+class DownloadCarrier(EmailCarrier):
+    """No options: what came along (perhaps another transport's password) is not kept."""
+
+    def check(self, attribute: str, options: Mapping[str, object]) -> dict[str, object]:
+        return {}
+
+
+CARRIER = DownloadCarrier()

@@ -1,47 +1,23 @@
 """File names and URLs of what can be downloaded (`spec/v1.md §4.6, §5.8, §5.11, §8.3, §9.2`)."""
 
 import re
-from collections.abc import Collection
 from typing import NamedTuple
-from urllib.parse import quote
 
-from exports.models import Volume
+from exports.services.filenames import EXTENSIONS, MAX_BASE, SPLIT, base_name, quoted, volume_name
 
-MAX_BASE = 100
-EXTENSIONS: dict[str, str] = {
-    "zip": "zip",
-    "zip_10mb": "zip",
-    "zip_2gb": "zip",
-    "tar": "tar",
-    "tar_gz": "tar.gz",
-    "tar_bz2": "tar.bz2",
-}
-#: Both cut into `<name>.<n>.zip`; an export that has both needs a word more in the name.
-SPLIT = ("zip_10mb", "zip_2gb")
-_UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f/\\:*?"<>|]')
 _ARCHIVE = re.compile(
     r"(?s:.*?)(?:\.(?P<packer>zip_10mb|zip_2gb))?(?:\.(?P<number>[1-9][0-9]{0,8}))?"
     r"\.(?P<extension>zip|tar|tar\.gz|tar\.bz2)"
 )
 
 
+__all__ = ["EXTENSIONS", "MAX_BASE", "SPLIT", "base_name", "quoted", "volume_name"]
+
+
 class ArchiveName(NamedTuple):
     #: One of SPLIT, or an extension for whatever packer makes such files.
     packer: str
     number: int | None
-
-
-def base_name(name: str) -> str:
-    """An export's name as part of a file name (§8.3)."""
-    return " ".join(_UNSAFE.sub("_", name).split())[:MAX_BASE].rstrip() or "export"
-
-
-def volume_name(display_name: str, volume: Volume, packers: Collection[str]) -> str:
-    """`press.zip`, `press.2.zip`. `packers` are all that the export has."""
-    twins = volume.packer in SPLIT and all(packer in packers for packer in SPLIT)
-    marked = f".{volume.packer}" if twins and volume.of > 1 else ""
-    number = f".{volume.number}" if volume.of > 1 else ""
-    return f"{base_name(display_name)}{marked}{number}.{EXTENSIONS[volume.packer]}"
 
 
 def archive_name(file_name: str) -> ArchiveName | None:
@@ -74,10 +50,6 @@ def extension_of(file_name: str) -> str:
         return EXTENSIONS.get(asked.packer, asked.packer)
     stem, _, extension = leaf.rpartition(".")
     return extension if stem else ""
-
-
-def quoted(path: str) -> str:
-    return quote(path, safe="/~!$&'()*,;=@")
 
 
 def single_file_url(path: str) -> str:

@@ -6,6 +6,8 @@ from zoneinfo import available_timezones
 from exports.api.v1 import checks
 from exports.registry import TRANSPORTS
 from exports.services.exports import TransportSpec
+from exports.transports.base import secrets_taken
+from exports.transports.email import check_recipients
 
 #: Spelling on the wire -> the packer's name, None for single files (§9.2).
 PACKERS: dict[str, str | None] = {
@@ -21,6 +23,12 @@ PACKERS: dict[str, str | None] = {
 }
 MOST_TRANSPORTS = 100
 MOST_SCHEDULES = 100
+#: What fylr calls our types (§9.1).
+PLUGINS = {
+    "": "download",
+    "easydb-export-transport-ftp-plugin:transport_ftp": "ftp",
+    "easydb-export-transport-ftp-plugin:transport_webdav": "webdav",
+}
 _zones = cache(available_timezones)
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _WEEKDAYS = frozenset(_DAYS) | frozenset(day[:3] for day in _DAYS)
@@ -42,11 +50,15 @@ def _transport(attribute: str, value: object) -> TransportSpec:
     if packer is not None:
         packer = PACKERS[checks.one_of(f"{attribute}.packer", packer, PACKERS)]
     options = checks.mapping(f"{attribute}.options", {} if given.get("options") is None else given["options"])
+    if packer is None and options.get("packer") is not None:  # §9.6 has it among the options
+        packer = PACKERS[checks.one_of(f"{attribute}.options.packer", options["packer"], PACKERS)]
+    carrier = TRANSPORTS.load(kind).CARRIER
+    rest, secrets = secrets_taken(f"{attribute}.options", options, carrier.secrets)
+    email = _email(f"{attribute}.email", given.get("email"))
+    if kind == "email" and not (email and email["recipients"]):
+        raise checks.attribute_expected(f"{attribute}.email.recipients")
     return TransportSpec(
-        type=kind,
-        packer=packer,
-        options=TRANSPORTS.load(kind).options_kept(options),
-        email=_email(f"{attribute}.email", given.get("email")),
+        type=kind, packer=packer, options=carrier.check(f"{attribute}.options", rest), email=email, secrets=secrets
     )
 
 
@@ -56,8 +68,7 @@ def _kind(attribute: str, given: dict[str, object]) -> str:
         raise checks.attribute_expected(f"{attribute}.type")
     key = "type" if "type" in given else "plugin"
     kind = checks.string(f"{attribute}.{key}", given[key])
-    if key == "plugin" and kind == "":
-        kind = "download"
+    kind = PLUGINS.get(kind, kind) if key == "plugin" else kind
     if kind not in TRANSPORTS:
         available = ", ".join(TRANSPORTS.names())
         raise checks.invalid_value(
@@ -70,11 +81,9 @@ def _email(attribute: str, value: object) -> dict[str, object] | None:
     if value is None:
         return None
     email = checks.mapping(attribute, value)
-    recipients = email.get("recipients")
-    if recipients is not None and checks.array(f"{attribute}.recipients", recipients):
-        raise checks.invalid_value(f"{attribute}.recipients", "mails are not available in this version")
+    recipients = check_recipients(f"{attribute}.recipients", email.get("recipients") or [])
     message = "" if email.get("message") is None else checks.string(f"{attribute}.message", email["message"])
-    return {"recipients": [], "message": message}
+    return {"recipients": recipients, "message": message}
 
 
 def schedules(attribute: str, value: object) -> list[dict[str, object]]:
