@@ -161,8 +161,8 @@ def file_json(file: File) -> dict[str, Any]:
 
 
 def iso(moment: datetime) -> str:
-    """UTC with Z, to the microsecond."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    """UTC with Z, to the microsecond, the year in four digits (which strftime gives only after 999)."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def _mtime(request: Request) -> datetime | None:

@@ -1,6 +1,6 @@
 """Mounted under /api/v1/."""
 
-from django.urls import path
+from django.urls import path, re_path
 
 from cells.api.base import routes
 from cells.api.cells import CellViewSet
@@ -22,4 +22,6 @@ urlpatterns = [
     path("cell/<str:name>/documents/<str:doctype>/<path:doc_id>", DocumentsViewSet.as_view(_DOCUMENT)),
     *routes("cell/<str:name>/files", FilesViewSet, {"get": "read", "head": "read"}, schema=None),
     path("cell/<str:name>/files/<path:path>", FilesViewSet.as_view(_FILE)),
+    # `path:` knows no newline, which a name that `cell_load` found may well hold.
+    re_path(r"^cell/(?P<name>[^/]+)/files/(?P<path>(?s:.+))\Z", FilesViewSet.as_view(_FILE, schema=None)),
 ]

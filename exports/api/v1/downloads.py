@@ -21,7 +21,7 @@ class DownloadViewSet(sending.SendingViews):
     def read(self, request: Request, id: str, passkey: str, file: str) -> HttpResponseBase:
         export = _export(id, passkey)
         run = selectors.published_run(export=export)
-        file = file.removesuffix("/")
+        file = sending.findable(file.removesuffix("/"))
         if names.archive_name(file) and request.query_params.get("file") != "1":
             opened, transport = _archive(export, run, file)
         else:

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import pytest
 
 from cells.models import Cell
-from exports.models import Run
+from exports.models import Event, Run
 from exports.services import retention
 from tests.clients import V1, content
 from tests.factories import put_files
@@ -179,3 +179,13 @@ def test_a_stored_archive_is_left_to_the_proxy(as_alice: V1, as_nobody: V1, cell
     assert response.headers["Content-Type"] == "application/zip"
     assert untarred(got(as_nobody.get(url(export, ".tar"))))
     assert "X-Accel-Redirect" not in as_alice.get(path_to(export, "/file/readme.txt")).headers
+
+
+def test_a_nul_in_the_name_of_a_download_is_no_error_of_ours(as_nobody: V1, done: dict) -> None:
+    """§5.11: an unknown file name is 400, or 302 with a disposition; and nothing was fetched."""
+    passkey = url(done, ".zip").rpartition("/")[0]
+    for name in ("%00.zip", "press.zip%00", "a%00.tar"):
+        refused(as_nobody.get(f"{passkey}/{name}"), 400, "error.api.generic")
+        redirected = as_nobody.get(f"{passkey}/{name}?disposition=attachment")
+        assert (redirected.status_code, redirected.headers["Location"]) == (302, "/#server_error:export.file.not.found")
+    assert not Event.objects.filter(type="DOWNLOAD_EXPORT").exists()
