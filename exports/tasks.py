@@ -4,7 +4,7 @@ from celery import shared_task
 
 from cells.sweeping import blobs_sweep
 from exports import queue
-from exports.services import lifecycle, retention, running, schedules, writing
+from exports.services import delivery, delivery_lifecycle, lifecycle, retention, running, schedules, writing
 
 
 @shared_task(name=queue.RUN_EXPORT)
@@ -17,9 +17,15 @@ def write_volumes(run_id: int) -> None:
     writing.volumes_help(run_id=run_id)
 
 
+@shared_task(name=queue.DELIVER)
+def deliver(delivery_id: int) -> None:
+    delivery.deliver(delivery_id=delivery_id)
+
+
 @shared_task(name=queue.REQUEUE_LOST)
 def requeue_lost() -> None:
     lifecycle.requeue_lost()
+    delivery_lifecycle.deliveries_requeue()
 
 
 @shared_task(name=queue.DISPATCH_SCHEDULES)

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,8 +13,9 @@ from django.db import OperationalError, connection
 from django.db.models import Sum
 from django.utils import timezone
 
-from cells.encoding import read_plain
 from cells.errors import DomainError
+from exports.engine.contents import Contents
+from exports.engine.entries import Body, Entry, Form
 from exports.errors import LeaseLost
 from exports.models import Delivery, Run, RunEntry, Transport, Volume
 from exports.models.export import ExportType
@@ -224,8 +225,13 @@ class RunShipment:
     def _files(self) -> Iterator[Item]:
         source = planning.run_source(self._run)
         for entry in source(0, self._run.entry_count - 1):
-            read: Callable[[int, int], Iterator[bytes]] = partial(read_plain, entry.file, entry.offset, entry)
-            yield Item(entry.name, entry.size, read, mtime=entry.mtime)
+            yield Item(entry.name, entry.size, partial(_read, entry), mtime=entry.mtime)
+
+
+def _read(entry: Entry, start: int, end: int) -> Iterator[bytes]:
+    """Every stored byte is checked on the way. Raises BlobDamaged."""
+    with Contents() as contents:
+        yield from contents.chunks(Body(entry, Form.PLAIN, entry.size), start, end)
 
 
 def _micros(run: Run) -> int:

@@ -63,7 +63,7 @@ def volume_find(*, run: Run, extension: str, number: int | None) -> Volume:
     Among several packers of one format the ones that the export ordered go before the default one; a name with a
     number goes to the packer that splits.
     """
-    ordered = [name for name in run.order.get("packers", ()) if name]
+    ordered = [*run.order.get("packers", ()), *run.order.get("delivered", ())]
     for packer in dict.fromkeys((*ordered, *planning.DEFAULT_PACKERS)):
         if FORMATS[planning.PACKERS[packer].format].extension != f".{extension}":
             continue

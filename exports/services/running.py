@@ -23,6 +23,7 @@ from exports.engine.pack import Pack
 from exports.errors import EntriesDamaged, LeaseLost, RunStopped
 from exports.models import Run, RunEntry
 from exports.services import lifecycle, manifest, planning, store, writing
+from exports.services.delivery_lifecycle import deliveries_order
 from exports.services.incremental import since_of
 from exports.services.progress import Progress, Watch
 
@@ -45,7 +46,7 @@ def run_export(*, run_id: int, watch: Watch | None = None) -> Run | None:
         if not run.manifest_sha256:
             freeze_run(run, progress)
         write_run(run, progress)
-        lifecycle.publish(run, warnings=warnings(run), missing=missing_count(run))
+        publish_run(run)
     except LeaseLost:
         if not Run.objects.filter(pk=run.pk).exists():
             store.remove(run_id=run.pk, pack_file=run.pack_file)  # deleted, with its export, while it ran
@@ -169,7 +170,8 @@ def _plan(run: Run, progress: Progress) -> None:
     source = planning.run_source(run)
     closing = planning.closing_entry(run, source)
     entries = _ticking(source(0, closing.ordinal), progress)
-    planning.volumes_plan(run, entries, closing=closing, stored=run.order.get("packers", ()))
+    stored, computed = run.order.get("packers", ()), run.order.get("delivered", ())
+    planning.volumes_plan(run, entries, closing=closing, stored=stored, computed=computed)
 
 
 def _prove(run: Run, progress: Progress) -> None:
@@ -195,6 +197,13 @@ def reseal_run(run: Run, progress: Progress, damaged: dict[int, str]) -> None:
         seal_run(run, progress, pack, name=closing.name, ordinal=closing.ordinal, frozen_at=run.frozen_at)
     finally:
         pack.close()
+
+
+@transaction.atomic
+def publish_run(run: Run) -> None:
+    """Its archives are on offer, and what is to be sent is ordered, in one step."""
+    lifecycle.publish(run, warnings=warnings(run), missing=missing_count(run))
+    deliveries_order(run)
 
 
 def missing_count(run: Run) -> int:
