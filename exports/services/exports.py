@@ -160,6 +160,13 @@ def _apply(export: Export, changes: ExportChanges) -> None:
         schedules_write(export=export, schedules=changes["schedules"])
 
 
+def export_try_lock(*, export_id: int) -> bool:
+    """Take the lock by which the verbs on one export wait for each other, until the transaction ends, if it is free."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [_LOCK, export_id % 2**31])
+        return cursor.fetchone()[0]
+
+
 def _locked(export: Export) -> Export:
     """Its active run is locked first, as `lifecycle.publish` does: two orders would be a deadlock.
 

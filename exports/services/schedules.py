@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from exports.models import Export, Schedule
 from exports.services import schedule_rows
-from exports.services.exports import export_start
+from exports.services.exports import export_start, export_try_lock
 from exports.states import ACTIVE
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,12 @@ def dispatch_due(*, now: datetime | None = None) -> int:
 
 @transaction.atomic
 def _fire(export_id: int, now: datetime) -> bool:
-    """The export's row is the claim: whoever holds it writes the next moments first, and then starts the run."""
+    """The export is the claim: whoever holds it writes the next moments first, and then starts the run.
+
+    Waits for nobody: what another tick has, or somebody changes, is due still at the next tick.
+    """
+    if not export_try_lock(export_id=export_id):
+        return False
     export = (
         Export.objects.select_for_update(of=("self",), skip_locked=True)
         .select_related("owner")
@@ -58,7 +63,7 @@ def _fire(export_id: int, now: datetime) -> bool:
         .first()
     )
     if export is None:
-        return False  # another tick has it, or somebody changes it: then it is still due in a minute
+        return False
     due = list(export.schedules.filter(next_run_at__lte=now).order_by("next_run_at"))
     active = export.runs.filter(state__in=ACTIVE).first()
     if not due or (active and active.stop_requested):
