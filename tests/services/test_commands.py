@@ -1,6 +1,7 @@
 """`cell_export`, `verify` and `requeue_exports`: without web or broker, with the exit codes of design §8."""
 
 import io
+import os
 import zipfile
 from pathlib import Path
 
@@ -55,6 +56,25 @@ def test_cell_export_writes_one_verified_archive_and_leaves_nothing_else(
     assert [path.name for path in tmp_path.iterdir() if path != store] == ["house.archive"]
     assert [path for room in ("runs", "volumes") for path in (store / room).rglob("*") if path.is_file()] == []
     assert not RunEntry.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "magic"),
+    [("a.ZIP", b"PK"), ("a.tar.gz", b"\x1f\x8b"), ("a.tgz", b"\x1f\x8b"), ("a.tar.bz2", b"BZh"), ("a", b"PK")],
+)
+def test_cell_export_makes_what_the_name_of_the_file_says(name: str, magic: bytes, house: Cell, tmp_path: Path) -> None:
+    assert call("cell_export", "house", "-o", str(tmp_path / name))[0] == 0
+    assert (tmp_path / name).read_bytes().startswith(magic)
+
+
+def test_cell_export_replaces_files_and_nothing_else(house: Cell, tmp_path: Path) -> None:
+    """A device was renamed over: `-o /dev/stdout` would have taken it from everybody."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for output in (pipe, tmp_path):
+        with pytest.raises(CommandError, match="no file that could be replaced"):
+            call("cell_export", "house", "-o", str(output))
+    assert pipe.is_fifo() and not Run.objects.exists()
 
 
 def test_cell_export_says_what_is_missing_and_exits_with_3(house: Cell, tmp_path: Path) -> None:

@@ -17,24 +17,31 @@ from exports.states import RunState
 DONE_WITH_WARNINGS = 3
 
 
+_ENDINGS = {".tar": "tar", ".tar.gz": "tar_gz", ".tgz": "tar_gz", ".tar.bz2": "tar_bz2", ".tbz2": "tar_bz2"}
+
+
 class Command(BaseCommand):
     help = "Export CELL to FILE as a verified archive. Exit codes: 0 done, 1 failed, 2 usage, 3 done with warnings."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("cell", metavar="CELL")
         parser.add_argument("-o", "--output", metavar="FILE", required=True, type=Path)
-        parser.add_argument("--format", choices=("zip", "tar", "tar_gz", "tar_bz2"), default="zip")
+        parser.add_argument(
+            "--format", choices=("zip", "tar", "tar_gz", "tar_bz2"), help="default: as FILE ends, else zip"
+        )
 
-    def handle(self, *, cell: str, output: Path, format: str, **options: object) -> None:
+    def handle(self, *, cell: str, output: Path, format: str | None, **options: object) -> None:
         found = Cell.objects.select_related("owner").filter(name=cell).first()
         if found is None:
             raise CommandError(f"There is no cell called {cell!r}.")
         if not output.absolute().parent.is_dir():
             raise CommandError(f"{output.absolute().parent} is not a folder.")
+        if output.exists() and not output.is_file():
+            raise CommandError(f"{output} is no file that could be replaced.")  # /dev/stdout would be, for good
         order = {"cells": [found.name], "definition": {"documents": "lines"}, "name": found.name}
         run = lifecycle.run_create(export=None, owner=found.owner, order=order, nudge=False)
         try:
-            missing = self._run(run, format, output.absolute())
+            missing = self._run(run, format or _format_of(output), output.absolute())
         except KeyboardInterrupt:
             lifecycle.run_stop(run=run)
             lifecycle.run_end_stopped(Run.objects.get(pk=run.pk))
@@ -75,3 +82,8 @@ class Command(BaseCommand):
             count += 1
             self.stderr.write(f"missing: {path}: {reason}")
         return count
+
+
+def _format_of(output: Path) -> str:
+    name = output.name.lower()
+    return next((format for ending, format in _ENDINGS.items() if name.endswith(ending)), "zip")
