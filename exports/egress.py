@@ -30,7 +30,7 @@ _REFUSED = [
 ]
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 #: What a name or an address may be made of. No userinfo, no path, no blanks, no second port.
-_HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?|[0-9A-Fa-f:.]{2,45}")
+_HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,11 @@ class Place:
 
 def is_host(host: str) -> bool:
     """Whether `host` is written like a host name or an address; says nothing of where it leads."""
+    if ":" in host:
+        try:
+            return bool(IPv6Address(host))
+        except ValueError:
+            return False
     return _HOST.fullmatch(host) is not None and ".." not in host
 
 

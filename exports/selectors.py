@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
 
 from exports.errors import ExportNotFound, NothingPublished, VolumeNotFound
-from exports.models import Event, Export, Run, Volume
+from exports.models import Delivery, Event, Export, Run, Volume
 from exports.states import DOWNLOADABLE, RunState
 
 _LARGEST_ID = 2**63 - 1
@@ -64,6 +64,11 @@ def volume_get(*, run: Run, packer: str, number: int) -> Volume:
     if volume is None:
         raise VolumeNotFound(name=f"{packer} {number}")
     return volume
+
+
+def deliveries_newest(*, export: Export) -> dict[int, Delivery]:
+    """By the transport's position, of the export's newest run."""
+    return {each.position: each for each in Delivery.objects.filter(run_id=export.current_run_id).defer("secrets")}
 
 
 def export_events(*, export: Export, types: Collection[str]) -> QuerySet[Event]:

@@ -68,7 +68,9 @@ class EmailCarrier(Carrier):
             for address in found:
                 if progress.finished(address):
                     continue
-                message = mail.EmailMultiAlternatives(subject, text, to=[address], connection=connection)
+                message = mail.EmailMultiAlternatives(
+                    " ".join(subject.split()), text, to=[address], connection=connection
+                )
                 message.attach_alternative(html, "text/html")
                 for name, data in attached:
                     message.attach(name, data, mimetypes.guess_type(name)[0] or "application/octet-stream")

@@ -30,13 +30,15 @@ _PERMANENT = (
 )
 _ALIAS = "exportsite-target"
 POLL_SECONDS = 0.5
+#: Where rsync and ssh are looked for; nothing else of our environment, which holds secrets, is handed on.
+PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
 class Program:
     """Command lines for one destination, whose host is resolved once. Holds its keys in a folder while it is open."""
 
     def __init__(self, destination: "Destination", target: Target) -> None:
-        found = shutil.which("rsync")
+        found = shutil.which("rsync", path=PATH)
         if found is None:
             raise TransportError("rsync is not installed where this worker runs.", permanent=True)
         self._destination = destination
@@ -45,7 +47,7 @@ class Program:
         self._base = [found, "--recursive", "--times", "--copy-links", "--secluded-args", "--no-motd"]
         # Not size and time alone: content of the same size, written within the same second, would be skipped.
         self._base += ["--checksum", f"--timeout={int(timeout()) or 1}"]
-        self.environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
+        self.environment = {"PATH": PATH, "LC_ALL": "C.UTF-8"}
         if destination.kind == "ssh":
             self._base += ["-e", shlex.join(self._ssh(target))]
         else:

@@ -13,10 +13,11 @@ import exports.errors
 from cells.errors import DomainError
 from exports.api.v1.errors import REDIRECT_KEYS, DownloadErrors, ExportErrors
 from exports.api.v1.present import LOG_TYPES, POLLABLE
-from exports.api.v1.words import STATE_WORDS, state_word
+from exports.api.v1.words import DELIVERY_WORDS, STATE_WORDS, state_word
 from exports.registry import TRANSPORTS
 from exports.services.lifecycle import EVENTS
-from exports.states import RunState
+from exports.states import DeliveryState, RunState
+from exports.transports.base import Carrier
 from tests.clients import V1, content
 
 V1_WORDS = {"new", "pending", "processing", "done", "done_with_warnings", "failed", "expired"}
@@ -84,9 +85,14 @@ def test_every_event_of_a_run_is_in_the_log_of_v1() -> None:
     assert set(POLLABLE) <= set(LOG_TYPES)
 
 
+@pytest.mark.parametrize("state", DeliveryState)
+def test_every_state_of_a_delivery_has_a_word_in_v1(state: DeliveryState) -> None:
+    assert DELIVERY_WORDS[state] in V1_WORDS
+
+
 @pytest.mark.parametrize("name", TRANSPORTS.names())
 def test_every_transport_can_be_loaded(name: str) -> None:
-    assert TRANSPORTS.load(name).options_kept({}) == {}
+    assert isinstance(TRANSPORTS.load(name).CARRIER, Carrier)
 
 
 def v1_routes(patterns: list | None = None, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 from exports import selectors
 from exports.api.v1 import names
-from exports.api.v1.words import export_word, state_word
+from exports.api.v1.words import DELIVERY_WORDS, export_word, state_word
 from exports.errors import NothingPublished
-from exports.models import Event, Export, Run, Schedule, Transport, Volume
+from exports.models import Delivery, Event, Export, Run, Schedule, Transport, Volume
 from exports.services import downloads, manifest
-from exports.states import RunState
+from exports.states import DELIVERY_ACTIVE, DeliveryState, RunState
 
 LOG_FORMATS = ("short", "standard", "long")
 #: Events that are an export's `_log` (§6.4).
@@ -56,12 +56,16 @@ def export_whole(export: Export, *, log: str = "long") -> dict[str, object]:
     except NothingPublished:
         run = None
     transports = list(export.transports.all())
+    deliveries = selectors.deliveries_newest(export=export)
     passkey = downloads.passkey(export=export)
     archives = _archives(export, run, transports, passkey) if run else {}
     whole: dict[str, object] = {
         **export_listed(export),
         **_schedules(export),
-        "_transports": [_transport(export, transport, archives, run, passkey) for transport in transports],
+        "_transports": [
+            _transport(export, transport, archives, run, passkey) | _delivered(deliveries.get(transport.position))
+            for transport in transports
+        ],
         "_downloads": [{"_files": files} for files in archives.values()],
         "_files": _files(run),
         **_progress(export.current_run),
@@ -182,6 +186,20 @@ def _transport(
     if transport.type == "download":
         files = archives.get(transport.packer, []) if transport.packer else _single_files(run, passkey)
         shown["_download"] = {"_files": files}
+    return shown
+
+
+def _delivered(delivery: Delivery | None) -> dict[str, object]:
+    """State and log of what is sent (§9.1); a download is there whether or not its mail has gone out."""
+    if delivery is None:
+        return {}
+    shown: dict[str, object] = {"_transport_log": "\n".join(delivery.log)}
+    if delivery.type != "download":
+        shown["_state"] = DELIVERY_WORDS[DeliveryState(delivery.state)]
+    if delivery.state in DELIVERY_ACTIVE:
+        shown["_progress"] = {"bytes_done": delivery.bytes_done, "bytes_planned": delivery.bytes_planned}
+    if delivery.error is not None:
+        shown["_error"] = delivery.error["message"]
     return shown
 
 

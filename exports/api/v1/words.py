@@ -3,7 +3,7 @@
 from django.conf import settings
 
 from exports.models import Export
-from exports.states import RunState
+from exports.states import DeliveryState, RunState
 
 STATE_WORDS: dict[RunState, str] = {
     RunState.PENDING: "pending",
@@ -13,6 +13,12 @@ STATE_WORDS: dict[RunState, str] = {
     RunState.FAILED: "failed",
     RunState.STOPPED: "failed",
     RunState.EXPIRED: "expired",
+}
+DELIVERY_WORDS: dict[DeliveryState, str] = {
+    DeliveryState.PENDING: "pending",
+    DeliveryState.PROCESSING: "processing",
+    DeliveryState.DONE: "done",
+    DeliveryState.FAILED: "failed",
 }
 NEW = "new"
 
