@@ -1,15 +1,19 @@
 """A run's pack file: what the run itself produced, one content behind another."""
 
+import contextlib
 import os
 from collections.abc import Iterable
 
 from cells.encoding import Encoder
 from exports.engine.entries import FILE_MODE, Entry
-from exports.engine.volumes import CHUNK
+from exports.engine.volumes import CHUNK, named
 
 
 class Pack:
-    """Appends generated contents to one file. Nothing refers to it before `seal` made it durable."""
+    """Appends generated contents to one file. Nothing refers to it before `seal` made it durable.
+
+    `add` and `seal` raise NoSpace.
+    """
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -45,11 +49,19 @@ class Pack:
 
     def _write(self, data: bytes) -> None:
         self._position += len(data)
-        self._file.write(data)
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise named(error, self.path) from error
 
     def seal(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise named(error, self.path) from error
 
     def close(self) -> None:
-        self._file.close()
+        """What was not sealed may be lost: it is on its way out, and must not hide why."""
+        with contextlib.suppress(OSError):
+            self._file.close()

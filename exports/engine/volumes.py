@@ -74,9 +74,10 @@ def _bodies(
 ) -> Iterator[bytes]:
     position = mark.offset
     for entry in entries:
-        if keep:
-            keep(archive_format.directory(entry, position))
+        begin = position
         for piece in archive_format.pieces(entry, mark):
+            if keep and position == begin:
+                keep(archive_format.directory(entry, begin, piece))
             length = len(piece) if type(piece) is bytes else piece.length
             if position + length <= start:
                 position += length
@@ -96,7 +97,7 @@ def _directory(archive_format: Format, plan: VolumePlan, source: Source, skip: i
     mark = plan.mark_before_aux(skip)
     position = mark.aux
     for entry in plan.entries(source, mark.ordinal):
-        record = archive_format.directory(entry, mark.offset)
+        record = archive_format.directory(entry, mark.offset, next(archive_format.pieces(entry, mark)))
         mark = archive_format.after(entry, mark)
         if position + len(record) > skip:
             yield record[max(skip - position, 0) :]
@@ -122,9 +123,7 @@ def write(plan: VolumePlan, source: Source, path: str, tick: Callable[[int], obj
         raise EntriesDamaged(dict(damage(plan.entries(source), FORMATS[plan.format].reads))) from None
     except OSError as error:
         _remove(part)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NoSpace(mount=_mount(os.path.dirname(path))) from error
-        raise
+        raise named(error, path) from error
     except BaseException:
         _remove(part)
         raise
@@ -161,6 +160,13 @@ def _write(part: str, chunks: Iterator[bytes], length: int | None, tick: Callabl
 def _free(fd: int) -> int:
     stat = os.fstatvfs(fd)
     return stat.f_bavail * stat.f_frsize
+
+
+def named(error: OSError, path: str) -> Exception:
+    """NoSpace if that is why `path` could not be written, else the error itself."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return NoSpace(mount=_mount(os.path.dirname(os.path.abspath(path))))
+    return error
 
 
 def _mount(folder: str) -> str:
