@@ -1,8 +1,10 @@
 """Celery's doors: an id comes in, one service is called. Each is harmless when it runs twice, at once."""
 
 from celery import shared_task
+from django.utils import timezone
 
 from cells.sweeping import blobs_sweep
+from cells.tokens import tokens_sweep
 from exports import queue
 from exports.services import delivery, delivery_lifecycle, lifecycle, retention, running, schedules, writing
 
@@ -42,3 +44,4 @@ def expire() -> None:
 def sweep() -> None:
     retention.sweep()
     blobs_sweep()
+    tokens_sweep(now=timezone.now())

@@ -12,9 +12,9 @@ from time import monotonic
 from django.conf import settings
 from django.utils import timezone
 
-from cells.encoding import read_plain
 from exports.engine import volumes
-from exports.engine.contents import CHUNK
+from exports.engine.contents import CHUNK, Contents
+from exports.engine.entries import Body, Entry, Form
 from exports.engine.formats import FORMATS
 from exports.errors import EntryNotFound, PasskeyInvalid, VolumeNotFound
 from exports.models import Export, Run, Volume
@@ -127,7 +127,7 @@ def open_entry(*, run: Run, path: str) -> Opened:
         etag=entry.sha256,
         content_type=mimetypes.guess_type(leaf)[0] or "application/octet-stream",
         modified=datetime.fromtimestamp(entry.mtime / 1e6, UTC),
-        chunks=_reading(run, None, lambda start, end: read_plain(entry.file, entry.offset, entry, start, end)),
+        chunks=_reading(run, None, lambda start, end: _read_entry(entry, start, end)),
     )
 
 
@@ -145,6 +145,11 @@ def _reading(
             yield chunk
 
     return read
+
+
+def _read_entry(entry: Entry, start: int, end: int) -> Iterator[bytes]:
+    with Contents() as contents:
+        yield from contents.chunks(Body(entry, Form.PLAIN, entry.size), start, end)
 
 
 def _read_file(path: str, start: int, end: int) -> Iterator[bytes]:

@@ -16,13 +16,16 @@ COLUMNS = (
 )
 PAGE = """
     SELECT e.ordinal, e.name, e.path, e.mode, e.mtime, e.size, e.crc32, e.sha256, e.encoding, e.stored_size,
-           e.stored_crc32, e.pack_offset, coalesce(b.points, e.points), b.store_file,
-           coalesce(b."offset", e.pack_offset)
-    FROM exports_runentry e
-    LEFT JOIN cells_blob b ON b.sha256 = e.sha256 AND e.pack_offset IS NULL
-    WHERE e.run_id = %s AND e.ordinal >= %s AND e.ordinal < %s AND e.missing = ''
+           e.stored_crc32, e.pack_offset, {places}
+    WHERE e.run_id = %(run)s AND e.ordinal >= %(first)s AND e.ordinal < %(last)s AND e.missing = ''
     ORDER BY e.ordinal
 """
+PLACES = """
+    coalesce(b.points, e.points), coalesce(%(blobs)s || b.store_file, CASE WHEN e.pack_offset IS NULL THEN ''
+    ELSE %(pack)s END), coalesce(b."offset", e.pack_offset, 0)
+    FROM exports_runentry e LEFT JOIN cells_blob b ON b.sha256 = e.sha256 AND e.pack_offset IS NULL
+"""
+NO_PLACES = "e.points, '', 0 FROM exports_runentry e"
 #: A range request wants few entries and wants them soon; a whole archive wants few queries.
 FIRST_PAGE, LARGEST_PAGE = 256, 4096
 #: Lines given to COPY at a time.
@@ -66,33 +69,26 @@ def _line(run_id: int, entry: Entry) -> str:
     )
 
 
-def source(*, run_id: int, pack: str) -> Source:
+def source(*, run_id: int, pack: str, places: bool = True) -> Source:
     """Reads entries in pages, so that an archive of many hours holds no transaction open.
 
-    Places of blobs are looked up page by page, as packs may be rewritten meanwhile. `pack`: the run's pack file.
+    Places of blobs are looked up page by page, as packs may be rewritten meanwhile, or for those who read no content
+    not at all. `pack`: the run's pack file.
     """
-    store = BlobStore()
+    query = PAGE.format(places=PLACES if places else NO_PLACES)
+    where = {"run": run_id, "pack": pack, "blobs": BlobStore().path("")}
 
     def entries(first: int, last: int) -> Iterator[Entry]:
         size = FIRST_PAGE
         while first < last:
             until = min(first + size, last)
-            for row in _page(run_id, first, until):
-                if row[11] is not None:
-                    yield Entry(*row[:13], pack, row[14])
-                elif row[13] is None:
-                    yield Entry(*row[:13])
-                else:
-                    yield Entry(*row[:13], store.path(row[13]), row[14])
+            with connection.cursor() as cursor:
+                cursor.execute(query, {**where, "first": first, "last": until})
+                rows = cursor.fetchall()
+            yield from map(Entry._make, rows)
             first, size = until, min(size * 4, LARGEST_PAGE)
 
     return entries
-
-
-def _page(run_id: int, first: int, last: int) -> list[tuple]:
-    with connection.cursor() as cursor:
-        cursor.execute(PAGE, [run_id, first, last])
-        return cursor.fetchall()
 
 
 def entries_iter(*, run_id: int) -> Iterator[tuple[int, str, int, str]]:

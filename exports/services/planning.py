@@ -12,8 +12,8 @@ from exports.services import manifest, store
 DEFAULT_PACKERS = ("zip", "tar")
 
 
-def run_source(run: Run) -> Source:
-    return manifest.source(run_id=run.pk, pack=store.pack_path(run))
+def run_source(run: Run, *, places: bool = True) -> Source:
+    return manifest.source(run_id=run.pk, pack=store.pack_path(run), places=places)
 
 
 def volumes_plan(
@@ -34,7 +34,7 @@ def volumes_plan(
 
 def volume_only(run: Run, packer: str) -> VolumePlan:
     """The whole run as one volume, for a caller who writes it himself."""
-    source = run_source(run)
+    source = run_source(run, places=False)
     planner = Planner(PACKERS[packer], seal=run.manifest_sha256, closing=closing_entry(run, source))
     plan(source(0, run.entry_count - 1), [planner])
     (only,) = planner.finish()
@@ -46,7 +46,7 @@ def selection_plan(run: Run, *, prefix: str, strip: int, packer: str, format: st
     found = Volume.objects.filter(run=run, packer=packer).first()
     if found:
         return found
-    source = run_source(run)
+    source = run_source(run, places=False)
     planner = Planner(Packer(packer, format), seal=run.manifest_sha256, strip=strip)
     plan((entry for entry in _selected(run, source, prefix)), [planner])
     _store(run, packer, planner.finish(), stored=False)

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 #: Entries that freeze handles between two looks at the clock.
 TICK_ENTRIES = 500
+#: At a store that cannot make up its mind whether content is damaged.
+LOOKS = 3
 
 
 def run_export(*, run_id: int, watch: Watch | None = None) -> Run | None:
@@ -88,7 +90,7 @@ def freeze_run(run: Run, progress: Progress) -> None:
 
 def seal_run(run: Run, progress: Progress, pack: Pack, *, name: str, ordinal: int, frozen_at: datetime) -> None:
     """Close the manifest with its own text, `manifest.json`, as entry `ordinal`; from here on nothing changes."""
-    source = planning.run_source(run)
+    source = planning.run_source(run, places=False)
     seal = text.Seal()
     missing = list(manifest.missing_iter(run_id=run.pk))  # bounded by what was found damaged
     for path, reason in missing:
@@ -149,9 +151,10 @@ def layout_of(run: Run) -> Layout:
 def write_run(run: Run, progress: Progress) -> None:
     """Plan the archives, write those that are to be stored, and prove every byte of the rest.
 
-    When content is found damaged, its entries leave the manifest, the seal is renewed, and all begins again:
-    once for each new finding, so at most as often as entries break while it runs.
+    When content is found damaged, its entries leave the manifest, the seal is renewed, and all begins again: once
+    for each new finding. A store that gives bad bytes once and good ones at the second look is tried `LOOKS` times.
     """
+    looks = 0
     while True:
         try:
             if not run.volumes.filter(packer__in=planning.DEFAULT_PACKERS).exists():
@@ -162,12 +165,16 @@ def write_run(run: Run, progress: Progress) -> None:
                 _prove(run, progress)
             return
         except EntriesDamaged as error:
-            reseal_run(run, progress, error.damaged)
+            looks += 1
+            if error.damaged:
+                reseal_run(run, progress, error.damaged)
+            elif looks == LOOKS:
+                raise
 
 
 def _plan(run: Run, progress: Progress) -> None:
     progress.phase("plan")
-    source = planning.run_source(run)
+    source = planning.run_source(run, places=False)
     closing = planning.closing_entry(run, source)
     entries = _ticking(source(0, closing.ordinal), progress)
     stored, computed = run.order.get("packers", ()), run.order.get("delivered", ())

@@ -10,7 +10,10 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from cells.blobs import BlobStore
+from cells.errors import BlobDamaged
 from cells.models import Blob, Cell, Document, File
+from exports.engine import volumes
+from exports.errors import EntriesDamaged
 from exports.models import Event, Export, Run, RunEntry, Volume
 from exports.services import downloads, lifecycle, planning, retention, running, verification
 from exports.services.exports import export_delete
@@ -233,3 +236,38 @@ def test_a_deleted_export_takes_its_files_along_even_while_it_runs(cell: Cell, a
 
     assert running.run_export(run_id=doomed.pk, watch=delete) is None
     assert [path for path in (*(store / "runs").rglob("*"), *(store / "volumes").rglob("*")) if path.is_file()] == []
+
+
+def test_a_single_file_is_checked_before_its_last_bytes_are_given(cell: Cell, alice: User) -> None:
+    done = run(alice)
+    blob = Blob.objects.get(pk=File.objects.get(path="b/random.bin").blob_id)
+    stored = Path(BlobStore().path(blob.store_file))
+    stored.chmod(0o600)
+    data = bytearray(stored.read_bytes())
+    data[-7] ^= 1
+    stored.write_bytes(data)
+    opened = downloads.open_entry(run=done, path="b/random.bin")
+    sent = 0
+    with pytest.raises(BlobDamaged):
+        for chunk in opened.chunks(0, opened.length):
+            sent += len(chunk)
+    assert sent < opened.length
+
+
+def test_a_store_that_reads_badly_once_is_asked_again_but_not_for_ever(
+    cell: Cell, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second look finds nothing: so it is when a disk or a network hiccups."""
+    true_write, failures = volumes.write, [2]
+
+    def write(*arguments: object) -> int:
+        if failures[0]:
+            failures[0] -= 1
+            raise EntriesDamaged({})
+        return true_write(*arguments)
+
+    monkeypatch.setattr(volumes, "write", write)
+    assert run(alice, packers=["zip"]).state == RunState.DONE
+    failures[0] = 99
+    failed = run(alice, packers=["zip"])
+    assert (failed.state, failed.error["code"]) == (RunState.FAILED, "entries_damaged")

@@ -38,8 +38,8 @@ class Format(ABC):
         """The `aux` that `entry` leaves to its successor's `pieces`."""
         return 0
 
-    def directory(self, entry: Entry, offset: int) -> bytes:
-        """What the directory says of `entry`, which began at `offset`."""
+    def directory(self, entry: Entry, offset: int, opening: bytes) -> bytes:
+        """What the directory says of `entry`, which began at `offset`; `opening` is the first of its pieces."""
         return b""
 
     @abstractmethod

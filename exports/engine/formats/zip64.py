@@ -31,6 +31,10 @@ DOS_FIRST = (1 << 21) | (1 << 16)
 DOS_LAST = (127 << 25) | (12 << 21) | (31 << 16) | (23 << 11) | (59 << 5) | 29
 
 
+CENTRAL_REST = Struct("<HHHII")
+MADE_BY = b"PK\1\2" + (UNIX | 20).to_bytes(2, "little")
+
+
 @lru_cache(maxsize=4096)
 def dos_day(day: int) -> int:
     """The DOS date of a day since 1970, in the upper half of 32 bits; outside 1980–2107 -1 or 1 (before, after)."""
@@ -105,7 +109,14 @@ class Zip64(Format):
         needed = 45 if entry.size >= LIMIT32 or entry.stored_size >= LIMIT32 else 20
         return name, flags, method, needed, times(entry.mtime)
 
-    def directory(self, entry: Entry, offset: int) -> bytes:
+    def directory(self, entry: Entry, offset: int, opening: bytes) -> bytes:
+        attributes = entry.mode << 16 | (FOLDER_ATTRIBUTE if entry.is_folder else 0)
+        if offset < LIMIT32 and entry.size < LIMIT32 and entry.stored_size < LIMIT32:
+            # Then it says what the local header says, in the same words (APPNOTE 4.3.7, 4.3.12).
+            return MADE_BY + opening[4:30] + CENTRAL_REST.pack(0, 0, 0, attributes, offset) + opening[30:]
+        return self._far_directory(entry, offset, attributes)
+
+    def _far_directory(self, entry: Entry, offset: int, attributes: int) -> bytes:
         name, flags, method, needed, extra = self._common(entry)
         size, stored, values = entry.size, entry.stored_size, b""
         # An offset alone would do, but Info-ZIP takes it for a size when an entry before has exactly LIMIT32 bytes.
@@ -133,7 +144,7 @@ class Zip64(Format):
                 0,
                 0,
                 0,
-                entry.mode << 16 | (FOLDER_ATTRIBUTE if entry.is_folder else 0),
+                attributes,
                 offset,
             )
             + name

@@ -55,8 +55,7 @@ def _answer(
 ) -> Iterator[bytes]:
     yield b'{"type": "objects", "format": "long", "objecttypes": ["%b"], "offset": 0, ' % doctype.encode()
     yield b'"limit": null, "count": %d, "objects": [\n' % count
-    first = True
-    for line in snapshot.documents(cell_id, doctype, "objects", instance, since):
-        yield line if first else b"," + line
-        first = False
+    lines = snapshot.documents(cell_id, doctype, "objects", instance, since, before=",")
+    yield next(lines)[1:]
+    yield from lines
     yield b"]}\n"
