@@ -184,6 +184,19 @@ def test_a_killed_worker_is_started_again(data: Path) -> None:
     up.stop(signal.SIGINT)
 
 
+def test_a_killed_redis_is_started_again(data: Path) -> None:
+    """It took the whole system along, for a loss of messages that nothing depends on (design decision 5)."""
+    up = Up(data, "--no-demo").await_ready()
+    [killed] = [pid for pid, line in processes_of(data).items() if "valkey-server" in line]
+    os.kill(killed, signal.SIGKILL)
+    until = time.monotonic() + PATIENCE
+    while up.get("/readyz")[0] != 200 or "redis ended (code -9), starting it again" not in up.said():
+        assert time.monotonic() < until, up.said()
+        time.sleep(0.1)
+    assert up.stop(signal.SIGINT) == 0
+    await_no_process(data)
+
+
 def test_a_busy_port_is_one_sentence(data: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -57,7 +57,7 @@ def _start(supervisor: Supervisor, host: str, port: int, workers: int, *, demo: 
         supervisor.add(functools.partial(embedded.start_postgres, data))
     if settings.EMBEDDED_REDIS:
         say(f"Redis        {data / 'redis'}")
-        supervisor.add(functools.partial(embedded.start_redis, data))
+        supervisor.add(functools.partial(embedded.start_redis, data), again=True)
     child = functools.partial(_child, env=_environment(host, port))
     prepare = ["manage.py", "prepare", *([] if demo else ["--no-demo"])]
     supervisor.finish(lambda: child("prepare", prepare), "The database could not be prepared: see above.")
