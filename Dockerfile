@@ -7,6 +7,8 @@ RUN sed '/^# embedded/,$d' /tmp/requirements.txt > /tmp/run.txt \
  && /venv/bin/pip install --no-cache-dir --disable-pip-version-check -r /tmp/run.txt
 
 FROM python:3.11-slim-bookworm
+# What the rsync transport calls
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends rsync openssh-client && rm -rf /var/lib/apt/lists/*
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin exportsite \
  && install -d -o exportsite -g exportsite -m 0750 /data /store
 COPY --from=build /venv /venv

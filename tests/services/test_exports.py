@@ -76,6 +76,7 @@ def test_an_order_is_frozen_at_start(alice: User) -> None:
         "cells": None,
         "definition": {"search": {}},
         "packers": ["zip", "tar"],
+        "delivered": [],
     }
     assert run.owner == alice
     export.refresh_from_db()
