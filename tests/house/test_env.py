@@ -58,7 +58,7 @@ def start(**values: str) -> subprocess.CompletedProcess[str]:
         ("DATABASE_URL", "mysql://somewhere/db", "DATABASE_URL: is not an address like postgres://"),
         ("REDIS_URL", "http://somewhere", "REDIS_URL: is not an address like redis://"),
         ("ACCEL_REDIRECT", "stored", "ACCEL_REDIRECT: must begin and end with a slash"),
-        ("SCHEDULER_TIME_ZONE", "Mars/Olympus", "SCHEDULER_TIME_ZONE: 'Mars/Olympus' is no time zone like Europe/Berlin"),
+        ("SCHEDULER_TIME_ZONE", "Mars", "SCHEDULER_TIME_ZONE: 'Mars' is no time zone like Europe/Berlin"),
         ("STANDARD_HOUR", "24", "STANDARD_HOUR: 24 is more than 23"),
         ("LOG_LEVEL", "loud", "LOG_LEVEL: 'loud' is not one of DEBUG, INFO, WARNING, ERROR"),
         ("SECRET_KEY", "", "SECRET_KEY: must be set when DATABASE_URL is, unless DEBUG is true"),

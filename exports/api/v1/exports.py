@@ -13,6 +13,8 @@ from exports.api.v1.streaming import json_response
 from exports.services import exports as services
 
 DEFAULT_LIMIT = 1000
+#: Exports read at a time.
+PAGE = 500
 
 
 class ExportViewSet(ExportViews):
@@ -28,7 +30,7 @@ class ExportViewSet(ExportViews):
                 "limit": limit,
                 "offset": offset,
                 "count": exports.count(),
-                "objects": map(present.export_listed, page.iterator()),
+                "objects": map(present.export_listed, page.prefetch_related("schedules").iterator(chunk_size=PAGE)),
             }
         )
 

@@ -39,6 +39,16 @@ _FILE = {
     "required": ["path", "size"],
     "properties": {"path": {"type": "string"}, "size": {"type": "integer"}},
 }
+_SCHEDULE = {
+    "type": "object",
+    "properties": {
+        "weekdays": {"type": "array", "items": {"type": "string"}},
+        "days_of_month": {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 31}},
+        "hours": {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 23}},
+        "minutes": {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 59}},
+        "timezone": {"type": "string"},
+    },
+}
 _LISTED = {
     "type": "object",
     "required": ["_basetype", "_state", "export"],
@@ -46,6 +56,8 @@ _LISTED = {
         "_basetype": {"type": "string", "enum": ["export"]},
         "_date_created": {"type": "string", "format": "date-time"},
         "_last_updated_date": {"type": "string", "format": "date-time"},
+        "_next_run_at": {"type": "string", "format": "date-time", "nullable": True},
+        "_last_run_at": {"type": "string", "format": "date-time", "nullable": True},
         "_state": {
             "type": "string",
             "enum": ["new", "pending", "processing", "done", "done_with_warnings", "failed", "expired"],
@@ -69,9 +81,7 @@ _WHOLE = {
     "required": [*_LISTED["required"], "_transports", "_downloads", "_files"],
     "properties": {
         **_LISTED["properties"],
-        "_schedules": {"type": "array", "items": _OPEN, "nullable": True},
-        "_next_run_at": {"type": "string", "format": "date-time", "nullable": True},
-        "_last_run_at": {"type": "string", "format": "date-time", "nullable": True},
+        "_schedules": {"type": "array", "items": _SCHEDULE, "nullable": True},
         "_transports": {"type": "array", "items": _OPEN},
         "_downloads": {"type": "array", "items": _OPEN},
         "_files": {"type": "array", "items": _FILE},
@@ -83,6 +93,7 @@ _WHOLE = {
 _BODY = {
     "type": "object",
     "properties": {
+        "_schedules": {"type": "array", "items": _SCHEDULE, "nullable": True, "maxItems": 100},
         "_transports": {
             "type": "array",
             "items": {

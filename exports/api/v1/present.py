@@ -45,6 +45,7 @@ def export_listed(export: Export) -> dict[str, object]:
         "_date_created": timestamp(export.created_at),
         "_last_updated_date": timestamp(export.updated_at),
         "_state": export_word(export),
+        **_moments(export),
         "export": _definition(export),
     }
 
@@ -61,7 +62,7 @@ def export_whole(export: Export, *, log: str = "long") -> dict[str, object]:
     archives = _archives(export, run, transports, passkey) if run else {}
     whole: dict[str, object] = {
         **export_listed(export),
-        **_schedules(export),
+        "_schedules": [_schedule(row) for row in export.schedules.all()] or None,
         "_transports": [
             _transport(export, transport, archives, run, passkey) | _delivered(deliveries.get(transport.position))
             for transport in transports
@@ -113,19 +114,19 @@ def _progress(run: Run | None) -> dict[str, object]:
     return {"_progress": {"phase": run.phase, "bytes_done": run.bytes_done, "bytes_planned": run.bytes_planned}}
 
 
-def _schedules(export: Export) -> dict[str, object]:
-    """§10, and fylr's two moments (§4.2). `_switched_off` is our extension; sent back, it is not looked at."""
+def _moments(export: Export) -> dict[str, object]:
+    """fylr's two (§4.2)."""
     rows = list(export.schedules.all())
     following = [row.next_run_at for row in rows if row.next_run_at]
     past = [row.last_run_at for row in rows if row.last_run_at]
     return {
-        "_schedules": [_schedule(row) for row in rows] or None,
         "_next_run_at": timestamp(min(following)) if following else None,
         "_last_run_at": timestamp(max(past)) if past else None,
     }
 
 
 def _schedule(schedule: Schedule) -> dict[str, object]:
+    """`_switched_off` is our extension; sent back, it is not looked at."""
     shown = dict(schedule.definition)
     if schedule.timezone:
         shown["timezone"] = schedule.timezone

@@ -139,6 +139,9 @@ def test_the_next_and_the_last_run_are_told(as_alice: V1) -> None:
     assert told["_state"] == "pending"
     assert told["_last_run_at"] == now.isoformat().replace("+00:00", "Z")
     assert datetime.fromisoformat(told["_next_run_at"]) == now + timedelta(minutes=1)
+    moments = ("_next_run_at", "_last_run_at")
+    listed = answer(as_alice.get("export"))["objects"]
+    assert [[each[name] for name in moments] for each in listed] == [[told[name] for name in moments], [None, None]]
 
 
 @pytest.mark.django_db(transaction=True)
