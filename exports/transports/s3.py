@@ -22,6 +22,7 @@ from exports.transports.remote import Remote, RemoteCarrier
 #: Sizes of a part: at least what S3 asks for, and such that an object has 10,000 of them at the most.
 PART, MOST_PARTS = 16 * 1024 * 1024, 10_000
 LARGEST = 5 * 1024**4
+PIECE = 256 * 1024
 
 
 class S3Carrier(RemoteCarrier):
@@ -160,8 +161,15 @@ class S3Remote(Remote):
         url = self._url(path, query)
         request: dict[str, Any] = {"headers": self._signed(method, url, content)}
         if method in ("PUT", "POST"):
-            request["content"] = content
+            # In pieces: httpx keeps a body of bytes in a cycle of objects, and parts would pile up until it is broken.
+            request["content"] = _pieces(content)
+            request["headers"]["Content-Length"] = str(len(content))
         return ask(self._client, method, url, doing, *also, **request)
+
+
+def _pieces(content: bytes) -> Iterator[bytes]:
+    for start in range(0, len(content), PIECE):
+        yield content[start : start + PIECE]
 
 
 def _parts(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
@@ -169,8 +177,10 @@ def _parts(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
     for chunk in chunks:
         held += chunk
         while len(held) > size:
-            yield bytes(held[:size])
+            with memoryview(held) as view:
+                part = bytes(view[:size])
             del held[:size]
+            yield part
     yield bytes(held)
 
 
