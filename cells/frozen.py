@@ -114,7 +114,8 @@ class Snapshot:
                 if len(held) >= PIECE_BYTES:
                     yield bytes(held)
                     held.clear()
-        yield bytes(held)
+        if held:
+            yield bytes(held)
 
 
 def _without_filled_folders(rows: Iterable[tuple]) -> Iterator[tuple]:

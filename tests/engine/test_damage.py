@@ -239,7 +239,7 @@ def test_stopping_leaves_no_file_and_no_thread(kind: str, made: Making, tmp_path
     before = threading.active_count()
     with pytest.raises(Stopped):
         write(made.only(kind), made.source, str(target / "a"), tick)
-    assert left(target) == [] and threading.active_count() == before
+    assert left(target) == [] and threading.active_count() <= before
 
 
 @pytest.mark.parametrize("kind", FORMATS)

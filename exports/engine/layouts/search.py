@@ -56,6 +56,6 @@ def _answer(
     yield b'{"type": "objects", "format": "long", "objecttypes": ["%b"], "offset": 0, ' % doctype.encode()
     yield b'"limit": null, "count": %d, "objects": [\n' % count
     lines = snapshot.documents(cell_id, doctype, "objects", instance, since, before=",")
-    yield next(lines)[1:]
+    yield next(lines, b"")[1:]
     yield from lines
     yield b"]}\n"
