@@ -129,7 +129,9 @@ def start_postgres(data: Path, *options: str) -> Child:
     _await_predecessor(cluster)
     log = data / "log" / "postgres.log"
     argv = [binaries / "postgres", "-D", cluster, "-k", sockets / "pg", "-c", "listen_addresses="]
-    for option in ("max_connections=200", "jit=off", *options):
+    # Statements and their values are people's data: an error is logged without them.
+    quiet = ("log_min_error_statement=panic", "log_error_verbosity=terse")
+    for option in ("max_connections=200", "jit=off", *quiet, *options):
         argv += ["-c", option]
     with open_log(log) as output:
         child = Child("postgres", argv, stop_signal=signal.SIGINT, stdout=output, stderr=output, cwd=home, **as_owner)

@@ -85,6 +85,9 @@ def _compare(members: Iterator[Member], lines: IO[bytes]) -> Iterator[str]:
     with closing(lines):
         expected = _entries(lines)
         member, found = next(members, None), False
+        if member is None:
+            yield "it holds nothing, not even a manifest"
+            return
         for following in members:
             wanted = next(expected, None)
             while not found and wanted is not None and wanted[0] != member[0]:

@@ -59,7 +59,9 @@ def test_a_cell_name(name: str) -> None:
     assert cell_name(name) == name
 
 
-@pytest.mark.parametrize("name", ["", "-a", "A", "é", "a_b", "a.b", "a/b", "a\n", "a" * 129, *sorted(RESERVED_CELL_NAMES)])
+@pytest.mark.parametrize(
+    "name", ["", "-a", "A", "é", "a_b", "a.b", "a/b", "a\n", "a" * 129, *sorted(RESERVED_CELL_NAMES)]
+)
 def test_a_cell_name_is_refused(name: str) -> None:
     with pytest.raises(NameRefused):
         cell_name(name)

@@ -109,6 +109,11 @@ def test_verify_finds_a_flipped_bit_and_a_cut(format: str, place: float, house: 
         assert call("verify", str(target))[0] == 1
 
 
+def test_verify_takes_a_file_of_zeros_for_no_archive(tmp_path: Path) -> None:
+    (tmp_path / "zeros.tar").write_bytes(bytes(20480))
+    assert call("verify", str(tmp_path / "zeros.tar"))[:2] == (1, "1 verified, 1 bad\n")
+
+
 def test_verify_all_names_the_damaged_blob(house: Cell) -> None:
     assert call("verify", "--all")[0] == 0
     damage("a.txt")

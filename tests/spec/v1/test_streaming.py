@@ -57,7 +57,7 @@ def test_a_long_list_begins_before_it_ends() -> None:
 
 @pytest.fixture
 def long_export(as_alice: V1, alice) -> Export:
-    """Published, with 300,000 files and a manifest; the rows are made by the database, as no test of ours needs their bytes."""
+    """Published, with 300,000 files and a manifest; made by the database, as nobody needs their bytes."""
     export = Export.objects.get(pk=id_of(created(as_alice)))
     run = lifecycle.claim(run_id=exports.export_start(export=export).pk)
     with connection.cursor() as cursor:
