@@ -1,17 +1,17 @@
 """Mounts the interfaces. `/{cell}/` (spec/cell.md) will come last: it would take every other prefix for a cell."""
 
 from django.contrib import admin
-from django.shortcuts import render
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from cells.api.errors import handler400, handler404, handler500, unknown_call
+from exportsite import pages
 
 __all__ = ["handler400", "handler404", "handler500", "urlpatterns"]
 
 urlpatterns = [
-    path("", lambda request: render(request, "exportsite/index.html"), name="index"),
+    path("", pages.index, name="index"),
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
     path("api/schema", SpectacularAPIView.as_view(permission_classes=[], authentication_classes=[]), name="schema"),
