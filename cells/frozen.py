@@ -1,12 +1,15 @@
 """A cell as it was at one moment: everything is read inside one transaction that sees no later writes."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from cells.search import Condition
 
 FILES = """
     SELECT f.path, f.is_folder, f.size, (extract(epoch FROM f.mtime) * 1000000)::bigint, f.executable, f.sha256,
@@ -25,8 +28,15 @@ SINCE = """
 DOCTYPES = """
     SELECT d.doctype, count(*), (extract(epoch FROM max(d.updated_at)) * 1000000)::bigint
     FROM cells_document d JOIN cells_cell c ON c.id = d.cell_id AND c.generation = d.generation
-    WHERE d.cell_id = %(cell)s AND (%(since)s::timestamptz IS NULL OR d.updated_at >= %(since)s)
+    WHERE d.cell_id = %(cell)s AND (%(since)s::timestamptz IS NULL OR d.updated_at >= %(since)s) AND ({condition})
     GROUP BY d.doctype ORDER BY d.doctype
+"""
+WINDOW = """
+    SELECT min(id), max(id) FROM (
+        SELECT d.id FROM cells_document d JOIN cells_cell c ON c.id = d.cell_id AND c.generation = d.generation
+        WHERE d.cell_id = ANY(%(cells)s::bigint[]) AND ({condition})
+              AND (%(since)s::timestamptz IS NULL OR d.updated_at >= %(since)s)
+        ORDER BY d.id OFFSET %(offset)s LIMIT %(limit)s) w
 """
 TIME = "to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
 # Written as text around the body's own: twice as fast as building JSON of it, and the names stay in this order.
@@ -48,10 +58,11 @@ DOCUMENTS = """
     COPY (SELECT %(before)s || {shape}
           FROM cells_document d JOIN cells_cell c ON c.id = d.cell_id AND c.generation = d.generation
           WHERE d.cell_id = %(cell)s AND d.doctype = %(doctype)s
-                AND (%(since)s::timestamptz IS NULL OR d.updated_at >= %(since)s)
+                AND (%(since)s::timestamptz IS NULL OR d.updated_at >= %(since)s) AND ({condition})
           ORDER BY d.doc_id)
     TO STDOUT (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')
 """
+ALL = Condition("true", {})
 SHAPES = {"lines": LINES, "objects": OBJECTS}
 ROWS = 2000
 #: Rows of COPY are handed on together: each of a million for itself would cost more than reading it.
@@ -90,9 +101,24 @@ class Snapshot:
             query = FILES.format(since="" if since is None else SINCE)
             yield from _without_filled_folders(cursor.execute(query, {"cell": cell_id, "since": since}))
 
-    def doctypes(self, cell_id: int, since: datetime | None = None) -> list[tuple[str, int, int]]:
+    def selection(self, search: Condition, cells: list[int], since: datetime | None = None) -> Condition:
+        """A compiled search made ready for these cells: its window has become the ids where it begins and ends."""
+        search = replace(search, params={**search.params, "search_cells": cells})
+        if not search.offset and search.limit is None:
+            return search
+        values = {**search.params, "cells": cells, "since": since, "offset": search.offset, "limit": search.limit}
+        first, last = self._connection.execute(WINDOW.format(condition=search.sql), values).fetchone()
+        if first is None:
+            return Condition("false", {})
+        params = {**search.params, "search_first": first, "search_last": last}
+        return Condition(f"({search.sql}) AND d.id BETWEEN %(search_first)s AND %(search_last)s", params)
+
+    def doctypes(
+        self, cell_id: int, since: datetime | None = None, selection: Condition = ALL
+    ) -> list[tuple[str, int, int]]:
         """[(doctype, number of documents, last change in µs)] in order; as many as the cell has doctypes."""
-        return self._connection.execute(DOCTYPES, {"cell": cell_id, "since": since}).fetchall()
+        values = {**selection.params, "cell": cell_id, "since": since}
+        return self._connection.execute(DOCTYPES.format(condition=selection.sql), values).fetchall()
 
     def documents(
         self,
@@ -102,11 +128,19 @@ class Snapshot:
         instance: str,
         since: datetime | None = None,
         before: str = "",
+        selection: Condition = ALL,
     ) -> Iterator[bytes]:
         """A line of JSON for each document, ordered by id and led by `before`, in pieces of many lines: `lines` as our
         REST takes them, `objects` as v1 has them (`spec/v1.md §7.1`)."""
-        query = DOCUMENTS.format(shape=SHAPES[shape])
-        values = {"cell": cell_id, "doctype": doctype, "instance": instance, "since": since, "before": before}
+        query = DOCUMENTS.format(shape=SHAPES[shape], condition=selection.sql)
+        values = {
+            **selection.params,
+            "cell": cell_id,
+            "doctype": doctype,
+            "instance": instance,
+            "since": since,
+            "before": before,
+        }
         held = bytearray()
         with self._connection.cursor() as cursor, cursor.copy(query, values) as copy:
             for row in copy:

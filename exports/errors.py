@@ -51,6 +51,12 @@ class DefinitionRefused(DomainError):
     code = "definition_refused"
 
 
+class SearchQueryTooLong(DomainError):
+    """A string that is searched for is longer than 256 characters."""
+
+    code = "search_query_too_long"
+
+
 class PasskeyInvalid(DomainError):
     """The passkey opens no export."""
 

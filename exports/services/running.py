@@ -26,6 +26,7 @@ from exports.services import lifecycle, manifest, planning, store, writing
 from exports.services.delivery_lifecycle import deliveries_order
 from exports.services.incremental import since_of
 from exports.services.progress import Progress, Watch
+from exports.services.searching import search_condition
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ def freeze_run(run: Run, progress: Progress) -> None:
     progress.phase("freeze")
     manifest.manifest_clear(run_id=run.pk)
     run.pack_file = f"{run.pk}.{secrets.token_hex(8)}"
-    pack = Pack(store.pack_path(run))
+    pack = Pack(store.pack_path(run), lambda count: progress.tick(0))
     names = Names()
     try:
         with Snapshot() as snapshot:
@@ -142,7 +143,7 @@ def layout_of(run: Run) -> Layout:
     definition = run.order.get("definition", {})
     return search(
         documents=definition.get("documents") or ("json" if definition.get("json") else None),
-        doctypes=(definition.get("search") or {}).get("objecttypes"),
+        condition=search_condition(definition.get("search") or {}),
         instance=settings.INSTANCE_NAME,
         since=since_of(run.order),
     )
@@ -199,7 +200,7 @@ def reseal_run(run: Run, progress: Progress, damaged: dict[int, str]) -> None:
     manifest.missing_mark(run_id=run.pk, damaged=damaged)
     closing = RunEntry.objects.get(run=run, ordinal=run.entry_count - 1)
     run.volumes.all().delete()
-    pack = Pack(store.pack_path(run))
+    pack = Pack(store.pack_path(run), lambda count: progress.tick(0))
     try:
         seal_run(run, progress, pack, name=closing.name, ordinal=closing.ordinal, frozen_at=run.frozen_at)
     finally:

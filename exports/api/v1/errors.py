@@ -25,6 +25,7 @@ class ExportErrors(V1Errors):
         "version_mismatch": Shape(
             400, "user", "error.user.version_mismatch", {"provided": "{provided}", "expected": "{expected}"}
         ),
+        "search_query_too_long": Shape(400, "user", "error.user.search_query_too_long"),
         "passkey_invalid": _GENERIC,
         "nothing_published": _GENERIC,
         "entry_not_found": _GENERIC,

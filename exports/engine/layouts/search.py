@@ -5,6 +5,7 @@ from datetime import datetime
 from functools import partial
 
 from cells.frozen import Snapshot
+from cells.search import Condition
 from exports.engine.entries import Entry
 from exports.engine.freeze import Layout, cell_entries
 from exports.engine.names import Names
@@ -13,13 +14,12 @@ from exports.engine.pack import Pack
 FOLDER = "documents"
 
 
-def search(
-    *, documents: str | None, doctypes: list[str] | None, instance: str, since: datetime | None = None
-) -> Layout:
+def search(*, documents: str | None, condition: Condition, instance: str, since: datetime | None = None) -> Layout:
     """`documents`: "json" for a v1 search answer a doctype (`spec/v1.md §8.6`), "lines" for NDJSON as our REST takes
-    it, None for files alone. `doctypes`: None is all. `instance`: the part behind the @ of global object ids.
+    it, None for files alone. `condition`: which documents; files are not searched. `instance`: the part behind the @
+    of global object ids.
     `since`: only files and documents written then or later (`spec/v1.md §11`)."""
-    return partial(_entries, documents=documents, doctypes=doctypes, instance=instance, since=since)
+    return partial(_entries, documents=documents, condition=condition, instance=instance, since=since)
 
 
 def _entries(
@@ -29,10 +29,11 @@ def _entries(
     pack: Pack,
     *,
     documents: str | None,
-    doctypes: list[str] | None,
+    condition: Condition,
     instance: str,
     since: datetime | None,
 ) -> Iterator[Entry]:
+    selection = snapshot.selection(condition, [cell_id for cell_id, _ in cells], since) if documents else condition
     for cell_id, cell_name in cells:
         prefix = f"{cell_name}/" if len(cells) > 1 else ""
         yield from cell_entries(snapshot, cell_id, prefix, names, since)
@@ -40,22 +41,20 @@ def _entries(
             continue
         # Behind the files, so that a cell's own "documents" keeps its name.
         folder = names.beside(prefix, FOLDER)
-        for doctype, count, changed in snapshot.doctypes(cell_id, since):
-            if doctypes is not None and doctype not in doctypes:
-                continue
+        for doctype, count, changed in snapshot.doctypes(cell_id, since, selection):
             if documents == "lines":
-                name, text = f"{doctype}.jsonl", snapshot.documents(cell_id, doctype, "lines", instance, since)
+                lines = snapshot.documents(cell_id, doctype, "lines", instance, since, selection=selection)
+                name, text = f"{doctype}.jsonl", lines
             else:
-                name, text = f"{doctype}.json", _answer(snapshot, cell_id, doctype, count, instance, since)
+                lines = snapshot.documents(cell_id, doctype, "objects", instance, since, ",", selection)
+                name, text = f"{doctype}.json", _answer(lines, doctype, count)
             yield pack.add(names.beside(folder + "/", name), text, mtime=changed)
 
 
-def _answer(
-    snapshot: Snapshot, cell_id: int, doctype: str, count: int, instance: str, since: datetime | None
-) -> Iterator[bytes]:
+def _answer(lines: Iterator[bytes], doctype: str, count: int) -> Iterator[bytes]:
+    """`lines` are led by commas."""
     yield b'{"type": "objects", "format": "long", "objecttypes": ["%b"], "offset": 0, ' % doctype.encode()
     yield b'"limit": null, "count": %d, "objects": [\n' % count
-    lines = snapshot.documents(cell_id, doctype, "objects", instance, since, before=",")
     yield next(lines, b"")[1:]
     yield from lines
     yield b"]}\n"

@@ -1,0 +1,102 @@
+"""Field paths (`spec/v1.md §7.5`): from a dotted path to SQL that gives the values it leads to."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from cells.search.refusals import SearchRefused
+
+_LONGEST_PATH = 512
+#: A list at any point means any of its elements; so does a list in a list, up to here.
+_LISTS = 3
+COLUMNS = {
+    "_objecttype": "d.doctype",
+    "_uuid": "d.doc_id",
+    "_system_object_id": "d.id",
+}
+CREATED, MODIFIED = "d.created_at", "d.updated_at"
+TIMES = {
+    "_created": CREATED,
+    "_last_modified": MODIFIED,
+    "_changelog.date_created": CREATED,
+    "_changelog.date_create": CREATED,
+    "_changelog.date_last_updated": MODIFIED,
+}
+#: What the object form has beside the block, and our documents have not: there is no value.
+_ABSENT = {
+    *("_mask", "_tags", "_collections", "_owner", "_standard", "_path", "_level", "_has_children", "_changelog"),
+    *COLUMNS, *TIMES, "_global_object_id",
+}  # fmt: skip
+_TIME = "to_jsonb(to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'))"
+_BODY = "CASE jsonb_typeof(d.body) WHEN 'object' THEN d.body ELSE jsonb_build_object('_value', d.body) END"
+_BLOCK = f"(({_BODY}) || jsonb_build_object('_id', d.id, '_version', split_part(d.rev, '-', 1)::bigint))"
+_KNOWN = """EXISTS (SELECT FROM cells_document o JOIN cells_cell USING (generation)
+    WHERE cells_cell.id = o.cell_id AND o.cell_id = ANY(%(search_cells)s::bigint[]) AND o.doctype = ANY({}::text[]))"""
+
+
+@dataclass
+class Params:
+    """Values of one statement, named so that they cannot meet those of whoever holds the condition."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, value: object) -> str:
+        name = f"search_{len(self.values)}"
+        self.values[name] = value
+        return f"%({name})s"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What paths are resolved over: the document, or with a `row` one row of the nested table at `path`."""
+
+    params: Params
+    instance: str
+    row: str = ""
+    path: str = ""
+
+    @property
+    def json(self) -> str:
+        return self.row or f"({_BODY})"
+
+    def values(self, attribute: str, path: str, languages: list[str] | None = None) -> str:
+        """SQL of a set of JSON values `v`; lists are opened, languages too."""
+        if not path or len(path) > _LONGEST_PATH or "" in path.split("."):
+            raise SearchRefused(attribute, "is no path of a field")
+        if path.startswith("_linked."):
+            raise SearchRefused(attribute, "searching assets is not available in this version")
+        allowed = "NULL" if languages is None else self.params.add(languages)
+        if self.row:
+            inner = path.removeprefix(self.path + ".")
+            return self._found(self.row, self._steps(inner.split(".")), allowed)
+        if path in COLUMNS:
+            return f"(SELECT to_jsonb({COLUMNS[path]}) AS v)"
+        if path == "_global_object_id":
+            return f"(SELECT to_jsonb(d.id || '@' || {self.params.add(self.instance)}::text) AS v)"
+        if path in TIMES:
+            return f"(SELECT {_TIME.format(TIMES[path])} AS v)"
+        parts = path.split(".")
+        if parts[0] in _ABSENT:
+            return "(SELECT NULL::jsonb AS v WHERE false)"
+        heads = {part for part in parts if part in ("_id", "_version")}
+        return self._found(_BLOCK if heads else f"({_BODY})", self._which(parts), allowed)
+
+    def _found(self, json: str, path: str, languages: str) -> str:
+        return f"(SELECT v FROM cells_values({json}, {path}, {languages}::text[]) v)"  # noqa: S608
+
+    def _which(self, parts: list[str]) -> str:
+        """A doctype may hold dots, so each beginning of the path may be one. A path that begins with the name of
+        another of the cells' doctypes leads nowhere."""
+        if len(parts) == 1:
+            return self._steps(parts)
+        heads = [".".join(parts[:length]) for length in range(1, len(parts))]
+        cases = [
+            f"WHEN d.doctype = {self.params.add(head)} THEN {self._steps(parts[length:])}"
+            for length, head in enumerate(heads, 1)
+        ]
+        known = _KNOWN.format(self.params.add(heads))
+        return f"(CASE {' '.join(reversed(cases))} WHEN {known} THEN NULL ELSE {self._steps(parts)} END)"
+
+    def _steps(self, parts: list[str]) -> str:
+        steps = ("[*]" * (_LISTS - 1)).join(f".{json.dumps(part)}" for part in parts)
+        return f"{self.params.add(f'lax ${steps}' + '[*]' * _LISTS)}::jsonpath"
