@@ -82,7 +82,9 @@ class Scope:
         return self._found(_BLOCK if heads else f"({_BODY})", self._which(parts), allowed)
 
     def _found(self, json: str, path: str, languages: str) -> str:
-        return f"(SELECT v FROM cells_values({json}, {path}, {languages}::text[]) v)"  # noqa: S608
+        # The path by itself: PostgreSQL does not inline a function that is given a subquery, and that costs 20 times.
+        paths = f"(SELECT {path} AS path OFFSET 0) p"
+        return f"(SELECT v FROM {paths} CROSS JOIN LATERAL cells_values({json}, p.path, {languages}::text[]) v)"  # noqa: S608
 
     def _which(self, parts: list[str]) -> str:
         """A doctype may hold dots, so each beginning of the path may be one. A path that begins with the name of
