@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from cells.encoding import Encoder
 from exports.engine.entries import FILE_MODE, Entry
@@ -12,11 +12,12 @@ from exports.engine.volumes import CHUNK, named
 class Pack:
     """Appends generated contents to one file. Nothing refers to it before `seal` made it durable.
 
-    `add` and `seal` raise NoSpace.
+    `add` and `seal` raise NoSpace. `tick` hears of plain bytes, and may raise to stop.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, tick: Callable[[int], object] = lambda count: None) -> None:
         self.path = path
+        self._tick = tick
         self._file = open(path, "ab", buffering=CHUNK)  # noqa: SIM115
         self._position = self._file.tell()
 
@@ -27,6 +28,7 @@ class Pack:
         try:
             for chunk in chunks:
                 encoder.feed(chunk)
+                self._tick(len(chunk))
             stored = encoder.finish()
         except BaseException:
             encoder.abort()
