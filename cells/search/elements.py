@@ -46,14 +46,14 @@ def _one_of(scope: Scope, where: str, path: str, entries: list[Any], languages: 
     given = [entry for entry in entries if entry is not None]
     tests = []
     if given:
-        tests.append(f"EXISTS (SELECT FROM {values} f WHERE f.v IN {_entries(scope, given)})")
+        tests.append(f"EXISTS (SELECT FROM {values} f WHERE (f.v IN {_entries(scope, given)}) IS TRUE)")
     if None in entries:
         tests.append(f"NOT EXISTS (SELECT FROM {values} f WHERE f.v NOT IN ('null', '\"\"', '[]'))")
     return any_of(tests)
 
 
 def _entries(scope: Scope, entries: list[Any]) -> str:
-    """Hashed once; an array that is cast would be cast again for each document."""
+    """To be asked with IS TRUE: then it is hashed once, else joined for each document; an array would be cast each time."""
     return f"(SELECT jsonb_array_elements({scope.params.add(json.dumps(entries, ensure_ascii=False))}::jsonb))"
 
 

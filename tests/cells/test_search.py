@@ -177,12 +177,32 @@ BOOKS = [
     ("book", {"title": "Die Füße", "year": 2000, "date": "2000-06", "tags": ["a", "b"], "open": True, "note": ""}),
     ("book", {"title": "Au lait, café", "year": 1999.5, "date": "2001-01-01", "tags": [], "open": False}),
     ("film", {"title": {"de-DE": "Haus", "en-US": "house"}, "_nested:film__cast": [
-        {"name": "Eva", "age": 30}, {"name": "Adam", "age": 40}], "date": {"from": "2000-01", "to": "2000-03"}}),
+        {"name": "Eva", "age": 30}, {"name": "Adam", "age": 40}], "date": {"from": "2000-01", "to": "2000-03"},
+        "deep": [[[{"n": 4}, {"n": [[[5]]]}]]], "book": {"year": 9}}),
     ("film", {"who": {"_objecttype": "person", "person": {"_id": 7}, "_path": [{"person": {"_id": 3}}]}, "tags": "a"}),
 ]  # fmt: skip
 ALL = {"d0", "d1", "d2", "d3"}
 NESTED = {"type": "nested", "path": "film._nested:film__cast"}
 NAME, AGE = "film._nested:film__cast.name", "film._nested:film__cast.age"
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(documents=documents, elements=st.lists(elements(paths, 1), min_size=30, max_size=30))
+def test_each_element_alone_finds_what_the_spec_says(cell: Cell, documents: list, elements: list) -> None:
+    """§7.4, §7.5: in a longer list one element would hide what another does wrong."""
+    with transaction.atomic():
+        Document.objects.all().delete()
+    store(cell, documents)
+    stored = list(Document.objects.order_by("pk"))
+    known = {document.doctype for document in stored}
+    for element in elements:
+        search = real_ids({"search": [element]}, [document.pk for document in stored])
+        try:
+            compile(search, instance=INSTANCE)
+        except SearchRefused:
+            continue
+        expected = {d.doc_id for d in stored if matches(search, Found(d, INSTANCE, known))}
+        assert found(cell, search) == expected, search
 
 
 @pytest.mark.parametrize(
@@ -228,6 +248,9 @@ NAME, AGE = "film._nested:film__cast.name", "film._nested:film__cast.age"
         ("if <ot> differs from the document's type there is no value",
          {"type": "in", "in": ["a"], "fields": ["film.tags"]}, {"d3"}),
         ("A field that does not exist simply has no value", {"type": "in", "in": [1], "fields": ["x.y.z"]}, set()),
+        ("a list at any point means any element", {"type": "in", "in": [5], "fields": ["film.deep.n"]}, {"d2"}),
+        ("phrase of whole words", {"type": "match", "string": "au lai", "phrase": True, "mode": "token"}, set()),
+        ("a name of another doctype leads nowhere", {"type": "in", "in": [9], "fields": ["book.year"]}, set()),
         ("_linked objects by path", {"type": "in", "in": [7], "fields": ["film.who.person._id"]}, {"d3"}),
     ],
 )  # fmt: skip
