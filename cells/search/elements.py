@@ -53,7 +53,7 @@ def _one_of(scope: Scope, where: str, path: str, entries: list[Any], languages: 
 
 
 def _entries(scope: Scope, entries: list[Any]) -> str:
-    """To be asked with IS TRUE: then it is hashed once, else joined for each document; an array would be cast each time."""
+    """Asked with IS TRUE it is hashed once, else joined for each document; an array would be cast each time."""
     return f"(SELECT jsonb_array_elements({scope.params.add(json.dumps(entries, ensure_ascii=False))}::jsonb))"
 
 
