@@ -19,7 +19,7 @@ class StartError(Exception):
 
 
 class Child(subprocess.Popen[bytes]):
-    """A process group of its own (Ctrl-C reaches the parent alone), which gets `stop_signal` when the parent dies.
+    """A process group of its own (Ctrl-C reaches the parent alone), which gets `orphan_signal` when the parent dies.
 
     The kernel watches the *thread* that started the child: start children from the main thread.
     """
@@ -27,13 +27,21 @@ class Child(subprocess.Popen[bytes]):
     #: Open files that every child inherits: a lock held by them too is free only when all are gone.
     inherited: ClassVar[tuple[int, ...]] = ()
 
-    def __init__(self, name: str, argv: Sequence[str | Path], *, stop_signal: int = signal.SIGTERM, **popen: Any):
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str | Path],
+        *,
+        stop_signal: int = signal.SIGTERM,
+        orphan_signal: int | None = None,
+        **popen: Any,
+    ):
         self.name, self.stop_signal = name, stop_signal
         parent = os.getpid()
         super().__init__(
             [str(part) for part in argv],
             start_new_session=True,
-            preexec_fn=_die_with(parent, stop_signal),
+            preexec_fn=_die_with(parent, orphan_signal or stop_signal),
             stdin=subprocess.DEVNULL,
             pass_fds=self.inherited,
             **popen,

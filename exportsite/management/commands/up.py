@@ -2,6 +2,7 @@
 
 import functools
 import os
+import signal
 import socket
 import sys
 import time
@@ -88,7 +89,10 @@ def worker_arguments(workers: int) -> list[str]:
 
 
 def _child(name: str, arguments: list[str], env: dict[str, str]) -> Child:
-    return Child(name, [sys.executable, *arguments], cwd=settings.BASE_DIR, env=env)
+    # With the supervisor the broker dies too, and Celery asks for it again and again before it hears of any other
+    # signal. A killed worker costs nothing: its runs go to the next one.
+    orphan = signal.SIGKILL if "celery" in arguments else None
+    return Child(name, [sys.executable, *arguments], orphan_signal=orphan, cwd=settings.BASE_DIR, env=env)
 
 
 def _environment(host: str, port: int) -> dict[str, str]:
