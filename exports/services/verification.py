@@ -13,7 +13,7 @@ from contextlib import closing
 from tempfile import TemporaryFile
 from typing import IO
 
-from cells.blobs import BlobStore
+from cells.blobs import blob_verify
 from cells.errors import BlobDamaged
 from cells.models import Blob
 from exports.engine import manifest as text
@@ -26,13 +26,10 @@ from exports.states import DOWNLOADABLE
 
 def blobs_verify() -> Iterator[tuple[str, str | None]]:
     """(digest, None or what is wrong) of every blob."""
-    blobs = BlobStore()
     for blob in Blob.objects.order_by("store_file", "offset").iterator():
+        wrong = None
         try:
-            digest = hashlib.sha256()
-            for chunk in blobs.open(blob):
-                digest.update(chunk)
-            wrong = None if digest.hexdigest() == blob.sha256 else "its SHA-256 is wrong"
+            blob_verify(blob)
         except BlobDamaged as error:
             wrong = str(error.params["reason"])
         yield f"blob {blob.sha256}", wrong
