@@ -77,7 +77,7 @@ def session_authenticate(
     for method in methods:
         if method != "easydb":
             continue
-        token.user = _password_user(login, password, address)
+        token.user = password_user(login=login, password=password, address=address)
         token.authenticated_at = token.last_used_at = timezone.now()
         token.expires_at = token.authenticated_at + settings.SESSION_EXPIRE
         token.save(update_fields=["user", "authenticated_at", "last_used_at", "expires_at"])
@@ -144,7 +144,11 @@ def _note_use(token: AccessToken, now: datetime) -> None:
     AccessToken.objects.filter(pk=token.pk).update(**changes)
 
 
-def _password_user(login: str, password: str, address: str) -> User:
+def password_user(*, login: str, password: str, address: str) -> User:
+    """Whom login and password stand for. Counted as `session_authenticate` says.
+
+    Raises CredentialsMissing, LoginFailed, LoginDisabled, LoginBlocked.
+    """
     if not login or not password:
         raise CredentialsMissing
     attempts = _Attempts(login, address)
