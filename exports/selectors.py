@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
 
 from exports.errors import ExportNotFound, NothingPublished, VolumeNotFound
-from exports.models import Delivery, Event, Export, Run, Volume
+from exports.models import Delivery, Event, Export, Preference, Run, Volume
 from exports.states import DOWNLOADABLE, RunState
 
 _LARGEST_ID = 2**63 - 1
@@ -69,6 +69,11 @@ def volume_get(*, run: Run, packer: str, number: int) -> Volume:
 def deliveries_newest(*, export: Export) -> dict[int, Delivery]:
     """By the transport's position, of the export's newest run."""
     return {each.position: each for each in Delivery.objects.filter(run_id=export.current_run_id).defer("secrets")}
+
+
+def preference_get(*, user: User) -> Preference:
+    """The user's own, or the defaults (not saved)."""
+    return Preference.objects.filter(user=user).first() or Preference(user=user)
 
 
 def export_events(*, export: Export, types: Collection[str]) -> QuerySet[Event]:

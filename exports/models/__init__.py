@@ -1,6 +1,21 @@
 from exports.models.delivery import Delivery
 from exports.models.export import Export, Transport
+from exports.models.notification import Notification, NotificationKind
+from exports.models.preference import Notify, Preference
 from exports.models.run import Event, Run, RunEntry, Volume
 from exports.models.schedule import Schedule
 
-__all__ = ["Delivery", "Event", "Export", "Run", "RunEntry", "Schedule", "Transport", "Volume"]
+__all__ = [
+    "Delivery",
+    "Event",
+    "Export",
+    "Notification",
+    "NotificationKind",
+    "Notify",
+    "Preference",
+    "Run",
+    "RunEntry",
+    "Schedule",
+    "Transport",
+    "Volume",
+]

@@ -31,6 +31,8 @@ class Delivery(models.Model):
     attempts = models.PositiveIntegerField(default=0)
     #: Not before: grows with each transient failure.
     next_at = models.DateTimeField(default=timezone.now)
+    #: Archives that are at the target by this delivery or the ones before, as `services.placed` writes them.
+    placed = models.JSONField(default=list)
     bytes_done = models.BigIntegerField(default=0)
     bytes_planned = models.BigIntegerField(default=0)
     #: Lines for people, without secrets; the newest 200.

@@ -1,0 +1,35 @@
+"""Mails to owners about their runs."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from exports.models.run import Run
+
+
+class NotificationKind(models.TextChoices):
+    DONE = "done"
+    WARNINGS = "done_with_warnings"
+    FAILED = "failed"
+    SCHEDULE_OFF = "schedule_off"
+
+
+class Notification(models.Model):
+    """One mail, to be sent or sent. What it says is made up when it goes out."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="notifications")
+    kind = models.CharField(max_length=20, choices=NotificationKind)
+    attempts = models.PositiveIntegerField(default=0)
+    #: Not before; null when it is over, sent or given up. While one worker sends, no other may before then.
+    next_at = models.DateTimeField(null=True, default=timezone.now)
+    sent_at = models.DateTimeField(null=True)
+    #: To whom it went.
+    address = models.CharField(max_length=254, default="", blank=True)
+    #: Why the last try did not succeed.
+    error = models.CharField(max_length=1000, default="", blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["next_at"], name="notification_due", condition=Q(next_at__isnull=False))]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of run {self.run_id}"
