@@ -18,28 +18,32 @@ from exports.errors import EntriesDamaged, NoSpace
 #: Written bytes are sent to the disk at every so many, so that the closing fsync finds little left: 390 MB took 0.23 s
 #: without, 0.15 s with it. DONTNEED starts the writing of dirty pages, and drops only pages that are clean already.
 WRITEBACK = 8 * 1024 * 1024
+#: 256 KiB of tiny entries are some thousand rows: somebody who waits for a first byte is not to wait for all of them.
+FIRST_CHUNK = 4 * 1024
 #: Directory records of about 150,000 entries; more of them go to a temporary file.
 DIRECTORY_IN_MEMORY = 16 * 1024 * 1024
 
 
 def stream(plan: VolumePlan, source: Source, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-    """Bytes [start, end) of the volume, in pieces of at least `CHUNK` but for the last.
+    """Bytes [start, end) of the volume, in pieces that soon have at least `CHUNK` bytes; the first comes early.
 
     Raises BlobDamaged when content is not what the manifest says: the reader then has fewer bytes than announced.
     """
     if plan.length is None:
         raise ValueError(f"a {plan.format} cannot be computed in part")
     end = plan.length if end is None else end
-    held = bytearray()
+    held, least = bytearray(), FIRST_CHUNK
     left = end - start
     for piece in _from(plan, source, start):
         if left <= len(piece):
             held += memoryview(piece)[:left]
             break
         left -= len(piece)
-        if len(held) + len(piece) < CHUNK:
+        if len(held) + len(piece) < least:
             held += piece
-        elif held:
+            continue
+        least = min(least * 4, CHUNK)
+        if held:
             held += piece
             yield bytes(held)
             held.clear()
