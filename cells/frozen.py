@@ -1,7 +1,6 @@
 """A cell as it was at one moment: everything is read inside one transaction that sees no later writes."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
@@ -10,6 +9,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from cells.search import Condition
+from cells.selecting import selection_make
 
 FILES = """
     SELECT f.path, f.is_folder, f.size, (extract(epoch FROM f.mtime) * 1000000)::bigint, f.executable, f.sha256,
@@ -30,13 +30,6 @@ DOCTYPES = """
     FROM cells_document d JOIN cells_cell c ON c.id = d.cell_id AND c.generation = d.generation
     WHERE d.cell_id = %(cell)s AND (%(since)s::timestamptz IS NULL OR d.updated_at >= %(since)s) AND ({condition})
     GROUP BY d.doctype ORDER BY d.doctype
-"""
-WINDOW = """
-    SELECT min(id), max(id) FROM (
-        SELECT d.id FROM cells_document d JOIN cells_cell c ON c.id = d.cell_id AND c.generation = d.generation
-        WHERE d.cell_id = ANY(%(cells)s::bigint[]) AND ({condition})
-              AND (%(since)s::timestamptz IS NULL OR d.updated_at >= %(since)s)
-        ORDER BY d.id OFFSET %(offset)s LIMIT %(limit)s) w
 """
 TIME = "to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
 # Written as text around the body's own: twice as fast as building JSON of it, and the names stay in this order.
@@ -59,7 +52,7 @@ DOCUMENTS = """
           FROM cells_document d JOIN cells_cell c ON c.id = d.cell_id AND c.generation = d.generation
           WHERE d.cell_id = %(cell)s AND d.doctype = %(doctype)s
                 AND (%(since)s::timestamptz IS NULL OR d.updated_at >= %(since)s) AND ({condition})
-          ORDER BY d.doc_id)
+          ORDER BY {order})
     TO STDOUT (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')
 """
 ALL = Condition("true", {})
@@ -69,6 +62,8 @@ ROWS = 2000
 PIECE_BYTES = 128 * 1024
 #: Sorting 300,000 paths on disk takes three times as long.
 SORT_MEMORY = "64MB"
+#: How PostgreSQL's list of activities calls a snapshot: it has a transaction id, and yet writes no cell.
+READER = "exportsite snapshot"
 
 
 class Snapshot:
@@ -83,9 +78,13 @@ class Snapshot:
         self._database: BaseDatabaseWrapper = connections["default"].copy()
         self._database.ensure_connection()
         self._connection: Any = self._database.connection
-        self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        # Not READ ONLY: a selection is kept in a temporary table. Nothing else is written.
+        self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        self._selections = 0
         # The moment of the snapshot is the first statement, not BEGIN.
-        self._connection.execute("SELECT set_config('work_mem', %s, true)", [SORT_MEMORY])
+        self._connection.execute(
+            "SELECT set_config('work_mem', %s, true), set_config('application_name', %s, true)", [SORT_MEMORY, READER]
+        )
         return self
 
     def __exit__(
@@ -102,16 +101,10 @@ class Snapshot:
             yield from _without_filled_folders(cursor.execute(query, {"cell": cell_id, "since": since}))
 
     def selection(self, search: Condition, cells: list[int], since: datetime | None = None) -> Condition:
-        """A compiled search made ready for these cells: its window has become the ids where it begins and ends."""
-        search = replace(search, params={**search.params, "search_cells": cells})
-        if not search.offset and search.limit is None:
-            return search
-        values = {**search.params, "cells": cells, "since": since, "offset": search.offset, "limit": search.limit}
-        first, last = self._connection.execute(WINDOW.format(condition=search.sql), values).fetchone()
-        if first is None:
-            return Condition("false", {})
-        params = {**search.params, "search_first": first, "search_last": last}
-        return Condition(f"({search.sql}) AND d.id BETWEEN %(search_first)s AND %(search_last)s", params)
+        """A compiled search made ready for these cells: looked up here, once. Documents sorted by its `order` come
+        as the search wants them, over all the cells."""
+        self._selections += 1
+        return selection_make(self._connection, f"selection_{self._selections}", search, cells, since)
 
     def doctypes(
         self, cell_id: int, since: datetime | None = None, selection: Condition = ALL
@@ -130,9 +123,10 @@ class Snapshot:
         before: str = "",
         selection: Condition = ALL,
     ) -> Iterator[bytes]:
-        """A line of JSON for each document, ordered by id and led by `before`, in pieces of many lines: `lines` as our
-        REST takes them, `objects` as v1 has them (`spec/v1.md §7.1`)."""
-        query = DOCUMENTS.format(shape=SHAPES[shape], condition=selection.sql)
+        """A line of JSON for each document, led by `before`, in pieces of many lines: `lines` as our REST takes them,
+        by id; `objects` as v1 has them (`spec/v1.md §7.1`), by the selection's order."""
+        order = "d.doc_id" if shape == "lines" else selection.order
+        query = DOCUMENTS.format(shape=SHAPES[shape], condition=selection.sql, order=order)
         values = {
             **selection.params,
             "cell": cell_id,

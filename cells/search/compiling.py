@@ -26,13 +26,25 @@ _LEAVES: dict[str, Callable[[Scope, str, dict[str, Any], list[str] | None], str]
 class Condition:
     """`sql` is a condition over `cells_document d` with `params`; `frozen.Snapshot.selection` makes it ready for use.
 
-    Of what it is true of, by ascending id, `offset` documents are left out and `limit` taken; None is all the rest.
+    Of what it is true of, by `order`, `offset` documents are left out and `limit` taken; None is all the rest.
     """
 
     sql: str
     params: dict[str, Any]
     offset: int = 0
     limit: int | None = None
+    #: Expressions over `d` that leave no two documents equal.
+    order: str = "d.id"
+    #: More than a look at columns: not to be asked twice of a document.
+    is_deep: bool = False
+
+    @property
+    def is_sorted(self) -> bool:
+        return self.order != "d.id"
+
+    @property
+    def is_costly(self) -> bool:
+        return self.is_deep or self.is_sorted or bool(self.offset) or self.limit is not None
 
 
 def compile(search: object, *, instance: str, attribute: str = "search") -> Condition:
@@ -52,7 +64,8 @@ def compile(search: object, *, instance: str, attribute: str = "search") -> Cond
     offset = _count(attribute, given, "offset") or 0
     limit = _count(attribute, given, "limit")
     _refuse_unavailable(attribute, given)
-    return Condition(" AND ".join(tests) or "true", scope.params.values, offset, limit)
+    is_deep = bool(given.get("search"))
+    return Condition(" AND ".join(tests) or "true", scope.params.values, offset, limit, is_deep=is_deep)
 
 
 class _Lists:

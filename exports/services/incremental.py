@@ -6,6 +6,7 @@ from typing import Any
 from django.db import connection
 from django.utils import timezone
 
+from cells.frozen import READER
 from exports.models import Export
 from exports.models.export import ExportType
 from exports.states import DOWNLOADABLE, RunState
@@ -16,6 +17,7 @@ SUCCESSFUL = (*DOWNLOADABLE, RunState.EXPIRED)
 _OLDEST_WRITER = """
     SELECT min(xact_start) FROM pg_stat_activity
     WHERE datname = current_database() AND backend_xid IS NOT NULL AND pid <> pg_backend_pid()
+          AND application_name <> %s
 """
 
 
@@ -30,7 +32,7 @@ def incremental_order(*, export: Export, order: dict[str, Any]) -> dict[str, Any
         return {}
     now = timezone.now()
     with connection.cursor() as cursor:
-        cursor.execute(_OLDEST_WRITER)
+        cursor.execute(_OLDEST_WRITER, [READER])
         (oldest,) = cursor.fetchone()
     last = export.runs.filter(state__in=SUCCESSFUL).order_by("-pk").values_list("order", flat=True).first()
     comparable = last is not None and _selection(last) == _selection(order)
