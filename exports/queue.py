@@ -9,6 +9,7 @@ log = logging.getLogger(__name__)
 RUN_EXPORT = "exports.run_export"
 WRITE_VOLUMES = "exports.write_volumes"
 DELIVER = "exports.deliver"
+NOTIFY = "exports.notify"
 REQUEUE_LOST = "exports.requeue_lost"
 EXPIRE = "exports.expire"
 SWEEP = "exports.sweep"

@@ -6,7 +6,16 @@ from django.utils import timezone
 from cells.sweeping import blobs_sweep
 from cells.tokens import tokens_sweep
 from exports import queue
-from exports.services import delivery, delivery_lifecycle, lifecycle, retention, running, schedules, writing
+from exports.services import (
+    delivery,
+    delivery_lifecycle,
+    lifecycle,
+    notifications,
+    retention,
+    running,
+    schedules,
+    writing,
+)
 
 
 @shared_task(name=queue.RUN_EXPORT)
@@ -24,10 +33,16 @@ def deliver(delivery_id: int) -> None:
     delivery.deliver(delivery_id=delivery_id)
 
 
+@shared_task(name=queue.NOTIFY)
+def notify(notification_id: int) -> None:
+    notifications.notification_send(notification_id=notification_id)
+
+
 @shared_task(name=queue.REQUEUE_LOST)
 def requeue_lost() -> None:
     lifecycle.requeue_lost()
     delivery_lifecycle.deliveries_requeue()
+    notifications.notifications_requeue()
 
 
 @shared_task(name=queue.DISPATCH_SCHEDULES)

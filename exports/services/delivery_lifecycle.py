@@ -9,9 +9,9 @@ from django.utils import timezone
 
 from exports import queue
 from exports.errors import DeliveryNotFailed, LeaseLost, NothingPublished
-from exports.models import Delivery, Export, Run
+from exports.models import Delivery, Export, NotificationKind, Run
 from exports.models.export import ExportType
-from exports.services import lifecycle
+from exports.services import lifecycle, notification_rows
 from exports.states import DELIVERY_ACTIVE, DELIVERY_TRANSITIONS, DOWNLOADABLE, DeliveryState, RunState
 
 #: Before the second try, the third, and so on; one more try than waits.
@@ -138,6 +138,7 @@ def warn(run_id: int, warning: str) -> None:
     )
     if not moved:  # it has warnings already, or has expired
         Run.objects.filter(pk=run_id).update(warnings=warnings)
+        notification_rows.outcome_notify(run=run, kind=NotificationKind.WARNINGS)
 
 
 @transaction.atomic

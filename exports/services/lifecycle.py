@@ -11,8 +11,8 @@ from django.utils import timezone
 from cells.errors import DomainError
 from exports import queue
 from exports.errors import AlreadyRunning, LeaseLost, RunLost, RunStopped
-from exports.models import Event, Export, Run
-from exports.services import schedule_rows
+from exports.models import Event, Export, NotificationKind, Run
+from exports.services import notification_rows, schedule_rows
 from exports.states import ACTIVE, TRANSITIONS, RunState
 
 #: A run that lost its worker so often takes every worker down; it fails instead.
@@ -82,12 +82,16 @@ def transition(
     if not rows.update(state=to, **fields):
         return False
     run = Run.objects.select_related("export").get(pk=run_id)
-    if not _is_idle(run, to):
+    idle, kind = _is_idle(run, to), notification_rows.KINDS.get(to)
+    if not idle:
         told = {"state": str(to), **(info or {})}
         event_write(type=EVENTS[to], export=run.export, run=run, user=run.owner, info=told)
     if schedule_rows.outcome_note(run=run, state=to):
         off = {"state": str(to), "failures": schedule_rows.FAILURES, "exception": run.error}
         event_write(type="EXPORT_SCHEDULE_OFF", export=run.export, run=run, user=run.owner, info=off)
+        kind = NotificationKind.SCHEDULE_OFF
+    if not idle:
+        notification_rows.outcome_notify(run=run, kind=kind)
     return True
 
 

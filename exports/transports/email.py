@@ -41,7 +41,7 @@ class EmailCarrier(Carrier):
     def deliver(self, target: Target, shipment: Shipment, progress: Progress) -> None:
         email = target.email or {}
         attached = _attachments(shipment, progress) if target.options.get("attach") else []
-        links = [(name, url, _size(size)) for name, url, size in shipment.links()]
+        links = [(name, url, readable_size(size)) for name, url, size in shipment.links()]
         context = {"name": shipment.name, "links": links, "message": email.get("message", ""), "attached": attached}
         self._send(target, progress, f"Export: {shipment.name}", "delivery", context, attached)
 
@@ -145,14 +145,16 @@ def _attachments(shipment: Shipment, progress: Progress) -> list[tuple[str, byte
     for item in shipment.items():
         left -= item.length
         if left < 0:
-            progress.note(f"More than {_size(settings.EMAIL_ATTACH_LIMIT)}: nothing is attached, the links are sent.")
+            progress.note(
+                f"More than {readable_size(settings.EMAIL_ATTACH_LIMIT)}: nothing is attached, the links are sent."
+            )
             return []
         if not item.name.endswith("/"):
             found.append((item.name.rpartition("/")[2], b"".join(whole(item, progress))))
     return found
 
 
-def _size(size: int | None) -> str:
+def readable_size(size: int | None) -> str:
     if size is None:
         return ""
     value, units = float(size), iter(("bytes", "KB", "MB", "GB", "TB"))

@@ -1,55 +1,24 @@
 """Mail by a real SMTP server, through Django's mail settings (`spec/v1.md §9.4`)."""
 
 from collections.abc import Iterator
-from email.message import EmailMessage
-from email.parser import BytesParser
-from email.policy import default
 
 import pytest
-from aiosmtpd.controller import Controller
 from django.contrib.auth.models import Group, User
 
 from exports.errors import DefinitionRefused
 from exports.transports.base import Target, TransportError
 from exports.transports.email import CARRIER, check_recipients
+from tests.inbox import Inbox, smtp_server
 from tests.transports.parcels import Parcel, Reports
 from tests.transports.servers import free_ports
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-class Inbox:
-    """Keeps what arrives; refuses addresses as told: {address: SMTP answer}."""
-
-    def __init__(self) -> None:
-        self.mails: list[tuple[str, EmailMessage]] = []
-        self.refusals: dict[str, str] = {}
-
-    async def handle_RCPT(self, server, session, envelope, address: str, options) -> str:
-        if address in self.refusals:
-            return self.refusals[address]
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_DATA(self, server, session, envelope) -> str:
-        message = BytesParser(policy=default).parsebytes(envelope.content)
-        self.mails += [(address, message) for address in envelope.rcpt_tos]
-        return "250 OK"
-
-    @property
-    def to(self) -> list[str]:
-        return [address for address, _ in self.mails]
-
-
 @pytest.fixture
 def inbox(settings) -> Iterator[Inbox]:
-    inbox = Inbox()
-    controller = Controller(inbox, hostname="127.0.0.1", port=free_ports()[0])
-    controller.start()
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST, settings.EMAIL_PORT = controller.hostname, controller.port
-    yield inbox
-    controller.stop()
+    with smtp_server(settings) as inbox:
+        yield inbox
 
 
 def adhoc(address: str) -> dict[str, object]:

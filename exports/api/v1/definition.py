@@ -16,6 +16,7 @@ MERGE = (
     "not_in_main_search_unless_reverse",
     "all",
 )
+NOTIFY = ("all", "problems", "none")
 _CSV_CHARACTERS = ("delimiter", "quote", "escape", "subfield_separator")
 _CSV_FLAGS = ("use_bom", "empty_columns", "localized_column_names")
 _HIERARCHIES = ("", "column", "/", ">")
@@ -117,6 +118,8 @@ ATTRIBUTES: dict[str, Attribute] = {
     "file_metadata": _flag,
     "no_inheritance": _flag,
     "file_url_expire_days": Attribute(None, partial(checks.integer, least=0), nullable=True),
+    # Our extension: which mails the owner gets; null is what he prefers.
+    "notify": Attribute(None, partial(checks.one_of, allowed=NOTIFY), nullable=True),
 }
 
 #: What is understood and cannot be produced yet. Refused, because an export without it would not be what was asked for.

@@ -119,6 +119,7 @@ _BODY = {
                     "properties": {"objecttypes": {"type": "array", "items": {"type": "string"}, "nullable": True}},
                 },
                 "json": {"type": "boolean"},
+                "notify": {"type": "string", "nullable": True, "enum": ["all", "problems", "none", None]},
                 "cells": {"type": "array", "items": {"type": "string"}, "nullable": True},
             },
         },

@@ -31,7 +31,7 @@ POLLABLE = ("EXPORT_START", "EXPORT_FINISH", "EXPORT_FAILED", "EXPORT_STOPPED")
 #: Archives that every published run has, whatever its transports say (§4.6).
 _DEFAULT_PACKERS = ("zip", "tar")
 #: Attributes that are absent rather than null (§4.2).
-_ABSENT_WHEN_NULL = ("xslt_xml_post_processing", "file_url_expire_days")
+_ABSENT_WHEN_NULL = ("xslt_xml_post_processing", "file_url_expire_days", "notify")
 
 
 def timestamp(moment: datetime) -> str:

@@ -1,0 +1,114 @@
+"""Sending the mails that `notification_rows` ordered. The row says what was sent."""
+
+import logging
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.core import mail
+from django.db import transaction
+from django.db.models import F
+from django.template.loader import render_to_string
+from django.utils import timezone
+
+from exports import queue, selectors
+from exports.models import Notification, NotificationKind, Run
+from exports.services import lifecycle
+from exports.services.delivery import RunShipment
+from exports.services.delivery_lifecycle import TRIES, WAITS
+from exports.services.schedule_rows import FAILURES
+from exports.states import DOWNLOADABLE
+from exports.transports.base import TransportError
+from exports.transports.email import faults, readable_size
+
+log = logging.getLogger(__name__)
+
+#: No mail server needs longer; a worker that died with the mail in its hands leaves it to another one then.
+LEASE = timedelta(minutes=10)
+MOST_WARNINGS = 20
+_SUBJECTS = {
+    NotificationKind.DONE: "is ready",
+    NotificationKind.WARNINGS: "is ready, with warnings",
+    NotificationKind.FAILED: "has failed",
+    NotificationKind.SCHEDULE_OFF: "is not run by its schedule any more",
+}
+
+
+def notification_send(*, notification_id: int) -> bool:
+    """One try. Whether a mail went out; harmless when called twice, at once, or for one that is over."""
+    if not _claim(notification_id):
+        return False
+    row = Notification.objects.select_related("run__export", "run__owner").get(pk=notification_id)
+    try:
+        address = _send(row)
+    except TransportError as error:
+        _fail(row, str(error), permanent=error.permanent)
+        return False
+    with transaction.atomic():
+        Notification.objects.filter(pk=row.pk).update(sent_at=timezone.now(), address=address, error="", next_at=None)
+        told = {"email_sent_to": [address], "notification": row.kind}
+        lifecycle.event_write(type="EMAIL_SENT", export=row.run.export, run=row.run, user=row.run.owner, info=told)
+    return True
+
+
+def notifications_requeue(*, now: datetime | None = None) -> int:
+    """Nudge for all that are due. How many."""
+    due = Notification.objects.filter(next_at__lte=now or timezone.now()).order_by("next_at")
+    ids = list(due.values_list("pk", flat=True)[:1000])
+    for notification_id in ids:
+        queue.enqueue(queue.NOTIFY, notification_id)
+    return len(ids)
+
+
+@transaction.atomic
+def _claim(notification_id: int) -> bool:
+    """The run is locked meanwhile: what it is told until then is in this mail, what comes later in another."""
+    now = timezone.now()
+    due = Notification.objects.filter(pk=notification_id, next_at__lte=now)
+    list(Run.objects.select_for_update().filter(pk__in=due.values("run")).values_list("pk"))
+    return bool(due.update(attempts=F("attempts") + 1, next_at=now + LEASE))
+
+
+def _send(row: Notification) -> str:
+    """To whom. Raises TransportError."""
+    owner = row.run.owner
+    if not (owner.email and owner.is_active):
+        raise TransportError("The owner has no address, or may not log in any more.", permanent=True)
+    context = _context(row)
+    subject = " ".join(f"Export {context['name']} {_SUBJECTS[NotificationKind(row.kind)]}".split())
+    text, html = (render_to_string(f"exports/mail/notification.{kind}", context) for kind in ("txt", "html"))
+    with faults("send mail"):
+        message = mail.EmailMultiAlternatives(subject, text, to=[owner.email])
+        message.attach_alternative(html, "text/html")
+        message.send()
+    return owner.email
+
+
+def _context(row: Notification) -> dict[str, object]:
+    run = row.run
+    zone = ZoneInfo(selectors.preference_get(user=run.owner).timezone or settings.SCHEDULER_TIME_ZONE)
+    return {
+        "name": str(run.order.get("name") or run.export),
+        "kind": row.kind,
+        "links": _links(run),
+        "expires": run.expires_at and f"{run.expires_at.astimezone(zone):%Y-%m-%d %H:%M} ({zone.key})",
+        "warnings": run.warnings[:MOST_WARNINGS],
+        "more": max(0, len(run.warnings) - MOST_WARNINGS),
+        "error": (run.error or {}).get("message", ""),
+        "failures": FAILURES,
+        "site": settings.PUBLIC_URL,
+    }
+
+
+def _links(run: Run) -> list[tuple[str, str, str]]:
+    """(name, URL, size) of the whole export as ZIP, as long as it is this run that is on offer."""
+    if run.state not in DOWNLOADABLE or run.export.published_run_id != run.pk:
+        return []
+    return [(name, url, readable_size(size)) for name, url, size in RunShipment(run, "zip").links()]
+
+
+def _fail(row: Notification, message: str, *, permanent: bool) -> None:
+    again = not permanent and row.attempts < TRIES
+    next_at = timezone.now() + WAITS[row.attempts - 1] if again else None
+    Notification.objects.filter(pk=row.pk).update(error=message[:1000], next_at=next_at)
+    log.warning("notification %s: %s%s", row.pk, message, "" if again else " It is given up.")
