@@ -1,8 +1,9 @@
 """Takes away what nobody refers to and keeps packs dense. May run at any time, beside any reader and writer.
 
-A blob goes when nobody has put it for a day and it was found unreferenced by a sweep at least an hour before:
-freezes and downloads that began while it was still referred to have that hour. Files of the store go when no row
-speaks of them and they are older than a day.
+A blob goes when nobody has put it for a day and it was found unreferenced by a sweep at least an hour before, and
+before every transaction that is still open: downloads that began while it was still referred to have that hour,
+freezes (one transaction each) as long as they need. Files of the store go when no row speaks of them and they are
+older than a day.
 """
 
 import logging
@@ -28,6 +29,10 @@ REFERENCES = ["SELECT sha256 FROM cells_file", "SELECT sha256 FROM cells_filever
 
 _YOUNG = timedelta(days=1)
 _GRACE = timedelta(hours=1)
+_OLDEST = """
+    SELECT least(%s, min(xact_start)) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
 _LOCK = 0x626C6F6273
 _NAMES_AT_ONCE = 1000
 
@@ -55,9 +60,11 @@ def _remove_rows(now: datetime) -> int:
     used = [f"EXISTS (SELECT 1 FROM ({sql}) used WHERE used.sha256 = b.sha256)" for sql in REFERENCES]  # noqa: S608
     unused = f"NOT ({' OR '.join(used)})".replace("%", "%%")
     old = "b.touched_at <= %(young)s"
-    times = {"now": now, "young": now - _YOUNG, "grace": now - _GRACE}
+    times = {"now": now, "young": now - _YOUNG}
     set_to = "UPDATE cells_blob SET unreferenced_at = {} FROM chosen WHERE cells_blob.sha256 = chosen.sha256"
     with connection.cursor() as cursor:
+        cursor.execute(_OLDEST, [now - _GRACE])
+        (times["grace"],) = cursor.fetchone()
         _each_chosen(cursor, f"b.unreferenced_at IS NOT NULL AND NOT ({unused})", set_to.format("NULL"), times)
         removed = _each_chosen(
             cursor,

@@ -3,6 +3,7 @@
 import os
 import random
 import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from django.utils import timezone
 
 from cells import sweeping
 from cells.blobs import BlobStore, blob_verify
+from cells.frozen import Snapshot
 from cells.models import Blob, Cell, FileVersion
 from cells.sweeping import blobs_sweep
 from tests.cells.contents import NOISE, TEXT, age, in_threads, read, refer, small, store_files
@@ -171,6 +173,21 @@ def test_only_one_sweep_runs_at_a_time():
         assert in_threads(lambda: results.append(sweep(3))) == []
     assert results == [(0, 0)]
     assert sweep(3)[0] == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_freeze_keeps_what_was_still_there_when_it_began_however_long_it_takes(cell: Cell):
+    file = refer(cell, BlobStore().put(TEXT))
+    Blob.objects.update(touched_at=timezone.now() - timedelta(days=3))
+    with Snapshot() as freeze:
+        file.delete()
+        assert sweep() == sweep(0.5) == (0, 0)
+        ((*_, sha256, _, _, _, _, _),) = freeze.files(cell.pk)
+        assert Blob.objects.filter(pk=sha256).exists()
+    removed, deadline = 0, time.monotonic() + 30
+    while not removed and time.monotonic() < deadline:  # PostgreSQL sees a closed connection a moment later
+        removed, _ = sweep(0.5)
+    assert removed == 1
 
 
 @pytest.mark.django_db(transaction=True)
