@@ -92,6 +92,10 @@ class Snapshot:
     ) -> None:
         self._database.close()
 
+    def cancel(self) -> None:
+        """End the statement at work, if there is one, from another thread: psycopg's QueryCanceled is raised there."""
+        self._connection.cancel_safe()
+
     def files(self, cell_id: int, since: datetime | None = None) -> Iterator[tuple]:
         """(path, is folder, size, mtime in µs, executable, SHA-256, CRC-32, encoding, stored size, stored CRC-32,
         content type) ordered by path bytewise; of the folders only empty ones, others follow from their files."""

@@ -1,14 +1,22 @@
 """What a working run tells the world: bytes done, and that it is still alive."""
 
-from collections.abc import Callable
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import monotonic
 
+from django.db import OperationalError, connection
+from psycopg.errors import QueryCanceled
+
+from exports.errors import LeaseLost, RunStopped
 from exports.models import Run
 from exports.services import lifecycle
 
+log = logging.getLogger(__name__)
+
 #: Between two heartbeats; somebody who asks to stop waits no longer.
 BEAT_SECONDS = 0.5
-
 
 #: (phase, done, planned), in bytes.
 Watch = Callable[[str, int, int], object]
@@ -38,3 +46,37 @@ class Progress:
         self._next = monotonic() + BEAT_SECONDS
         if self._watch:
             self._watch(self._phase, self._done, self._planned)
+
+
+@contextmanager
+def pulse(run: Run, cancel: Callable[[], object]) -> Iterator[None]:
+    """Beats the heart of a run while statements of the database, which cannot tick, take longer than the lease.
+
+    `cancel` ends such a statement when there is nothing left to beat for; then raises LeaseLost or RunStopped.
+    """
+    over = threading.Event()
+    ended: list[LeaseLost | RunStopped] = []
+
+    def beats() -> None:
+        try:
+            while not over.wait(BEAT_SECONDS):
+                lifecycle.heartbeat(run)
+        except (LeaseLost, RunStopped) as error:
+            ended.append(error)
+            cancel()
+        except OperationalError:
+            log.warning("run %s: the database does not answer", run.pk)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=beats, daemon=True)
+    thread.start()
+    try:
+        yield
+    except QueryCanceled:
+        if ended:
+            raise ended[0] from None
+        raise
+    finally:
+        over.set()
+        thread.join()

@@ -25,7 +25,7 @@ from exports.models import Run, RunEntry
 from exports.services import lifecycle, manifest, planning, store, writing
 from exports.services.delivery_lifecycle import deliveries_order
 from exports.services.incremental import since_of
-from exports.services.progress import Progress, Watch
+from exports.services.progress import Progress, Watch, pulse
 from exports.services.searching import search_condition
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ def freeze_run(run: Run, progress: Progress) -> None:
     pack = Pack(store.pack_path(run), lambda count: progress.tick(0))
     names = Names()
     try:
-        with Snapshot() as snapshot:
+        with Snapshot() as snapshot, pulse(run, snapshot.cancel):
             frozen_at = timezone.now()
             entries = freeze(snapshot, cells_of(run), layout_of(run), names, pack)
             count = manifest.manifest_write(run_id=run.pk, entries=_ticking(entries, progress))
