@@ -8,6 +8,7 @@ from typing import Any, Self
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from cells.cell_lines import KEPT, KEPT_BOXES, TOP_FOLDERS, USERDATA
 from cells.search import Condition
 from cells.selecting import selection_make
 
@@ -56,7 +57,7 @@ DOCUMENTS = """
     TO STDOUT (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')
 """
 ALL = Condition("true", {})
-SHAPES = {"lines": LINES, "objects": OBJECTS}
+SHAPES = {"lines": LINES, "objects": OBJECTS, "userdata": USERDATA, "kept": KEPT}
 ROWS = 2000
 #: Rows of COPY are handed on together: each of a million for itself would cost more than reading it.
 PIECE_BYTES = 128 * 1024
@@ -128,8 +129,9 @@ class Snapshot:
         selection: Condition = ALL,
     ) -> Iterator[bytes]:
         """A line of JSON for each document, led by `before`, in pieces of many lines: `lines` as our REST takes them,
-        by id; `objects` as v1 has them (`spec/v1.md §7.1`), by the selection's order."""
-        order = "d.doc_id" if shape == "lines" else selection.order
+        by id; `userdata` and `kept` as cell snapshots do (`cells.cell_lines`), by id; `objects` as v1 has them
+        (`spec/v1.md §7.1`), by the selection's order."""
+        order = selection.order if shape == "objects" else "d.doc_id"
         query = DOCUMENTS.format(shape=SHAPES[shape], condition=selection.sql, order=order)
         values = {
             **selection.params,
@@ -148,6 +150,16 @@ class Snapshot:
                     held.clear()
         if held:
             yield bytes(held)
+
+    def top_folders(self, cell_id: int) -> Iterator[str]:
+        """Paths of the folders at the top, filled ones too, in order."""
+        with self._connection.cursor(name="folders") as cursor:
+            cursor.itersize = ROWS
+            yield from (path for (path,) in cursor.execute(TOP_FOLDERS, {"cell": cell_id}))
+
+    def kept_boxes(self, cell_id: int, doctype: str) -> list[tuple[str, str]]:
+        """[(name, id)] of the boxes that an import kept as documents of `doctype`."""
+        return self._connection.execute(KEPT_BOXES, {"cell": cell_id, "doctype": doctype}).fetchall()
 
 
 def _without_filled_folders(rows: Iterable[tuple]) -> Iterator[tuple]:

@@ -27,6 +27,7 @@ from exports.services.delivery_lifecycle import deliveries_order
 from exports.services.incremental import since_of
 from exports.services.progress import Progress, Watch, pulse
 from exports.services.searching import search_condition
+from exports.services.snapshot_layout import closing_of, is_snapshot, snapshot_layout
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ def freeze_run(run: Run, progress: Progress) -> None:
             frozen_at = timezone.now()
             entries = freeze(snapshot, cells_of(run), layout_of(run), names, pack)
             count = manifest.manifest_write(run_id=run.pk, entries=_ticking(entries, progress))
-        seal_run(run, progress, pack, name=names.beside("", text.NAME), ordinal=count, frozen_at=frozen_at)
+        seal_run(run, progress, pack, name=names.beside("", closing_of(run)[0]), ordinal=count, frozen_at=frozen_at)
     except BaseException:
         pack.close()
         Path(pack.path).unlink(missing_ok=True)
@@ -90,13 +91,13 @@ def freeze_run(run: Run, progress: Progress) -> None:
 
 
 def seal_run(run: Run, progress: Progress, pack: Pack, *, name: str, ordinal: int, frozen_at: datetime) -> None:
-    """Close the manifest with its own text, `manifest.json`, as entry `ordinal`; from here on nothing changes."""
+    """Close the manifest with its own text as entry `ordinal`; from here on nothing changes."""
     source = planning.run_source(run, places=False)
     seal = text.Seal()
     missing = list(manifest.missing_iter(run_id=run.pk))  # bounded by what was found damaged
     for path, reason in missing:
         seal.miss(path, reason)
-    lines = text.lines(_sealing(source(0, ordinal), seal, progress), missing)
+    lines = closing_of(run)[1](_sealing(source(0, ordinal), seal, progress), missing)
     closing = pack.add(name, lines, mtime=0)._replace(ordinal=ordinal, mtime=seal.newest)
     pack.seal()
     with transaction.atomic():
@@ -140,6 +141,8 @@ def cells_of(run: Run) -> list[tuple[int, str]]:
 
 
 def layout_of(run: Run) -> Layout:
+    if is_snapshot(run):
+        return snapshot_layout(cells_of(run)[0][0])
     definition = run.order.get("definition", {})
     return search(
         documents=definition.get("documents") or ("json" if definition.get("json") else None),

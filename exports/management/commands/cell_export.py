@@ -12,6 +12,7 @@ from exports.engine import volumes
 from exports.models import Run
 from exports.services import lifecycle, manifest, planning, retention, running
 from exports.services.progressbar import Bar
+from exports.services.snapshot_layout import SNAPSHOT
 from exports.states import RunState
 
 DONE_WITH_WARNINGS = 3
@@ -29,8 +30,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--format", choices=("zip", "tar", "tar_gz", "tar_bz2"), help="default: as FILE ends, else zip"
         )
+        parser.add_argument(
+            "--layout", choices=(SNAPSHOT,), help="cell: a snapshot for servers of the cell API (a ZIP)"
+        )
 
-    def handle(self, *, cell: str, output: Path, format: str | None, **options: object) -> None:
+    def handle(self, *, cell: str, output: Path, format: str | None, layout: str | None, **options: object) -> None:
         found = Cell.objects.select_related("owner").filter(name=cell).first()
         if found is None:
             raise CommandError(f"There is no cell called {cell!r}.")
@@ -38,7 +42,9 @@ class Command(BaseCommand):
             raise CommandError(f"{output.absolute().parent} is not a folder.")
         if output.exists() and not output.is_file():
             raise CommandError(f"{output} is no file that could be replaced.")  # /dev/stdout would be, for good
-        order = {"cells": [found.name], "definition": {"documents": "lines"}, "name": found.name}
+        if layout and (format or _format_of(output)) != "zip":
+            raise CommandError("A cell snapshot is a ZIP.")
+        order = {"cells": [found.name], "definition": {"documents": "lines"}, "name": found.name, "layout": layout}
         run = lifecycle.run_create(export=None, owner=found.owner, order=order, nudge=False)
         try:
             missing = self._run(run, format or _format_of(output), output.absolute())

@@ -1,0 +1,254 @@
+"""The cell snapshot, `export_version` 2 (`spec/cell.md §11`): lists of OData objects, and a mirror of the DAV store.
+
+What FORMAT.md says of it is what `exports.engine.restore` reads. Ids follow from names, times from contents: the same
+cell gives the same archive again, also after it was imported.
+"""
+
+import hashlib
+import json
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import NamedTuple
+from urllib.parse import quote
+
+from cells.frozen import Snapshot
+from cells.validators import parents_of
+from exports.engine.entries import FILE_MODE, FOLDER_MODE, Entry
+from exports.engine.freeze import EMPTY_SHA256, Layout
+from exports.engine.names import Names
+from exports.engine.pack import Pack
+
+EXPORT_VERSION = 2
+MANIFEST = "00_manifest.json"
+CELL = "10_odata/00_cell.json"
+USERDATA = "userdata"
+BOX = "box"
+#: The pjson files in their order: (file, `_type` of its lines, what the reserved doctype is called behind `_cell.`).
+LISTS = (
+    ("10_odata/10_box.pjson", "Box", BOX),
+    ("10_odata/11_account.pjson", "Account", "account"),
+    ("10_odata/12_extcell.pjson", "ExtCell", "extcell"),
+    ("10_odata/20_role.pjson", "Role", "role"),
+    ("10_odata/21_rule.pjson", "Rule", "rule"),
+    ("10_odata/22_relation.pjson", "Relation", "relation"),
+    ("10_odata/23_sentmessage.pjson", "SentMessage", "sentmessage"),
+    ("10_odata/24_receivedmessage.pjson", "ReceivedMessage", "receivedmessage"),
+    ("10_odata/30_extrole.pjson", "ExtRole", "extrole"),
+    ("10_odata/40_entitytype.pjson", "EntityType", "entitytype"),
+    ("10_odata/41_complextype.pjson", "ComplexType", "complextype"),
+    ("10_odata/50_property.pjson", "Property", "property"),
+    ("10_odata/51_complextypeproperty.pjson", "ComplexTypeProperty", "complextypeproperty"),
+    ("10_odata/60_associationend.pjson", "AssociationEnd", "associationend"),
+    ("10_odata/70_userdata.pjson", "UserData", USERDATA),
+    ("10_odata/80_link.pjson", "link", "link"),
+)
+#: What must be in every snapshot.
+REQUIRED = (MANIFEST, CELL, *(file for file, *_ in LISTS))
+RESERVED = "_cell."
+#: `_index` of lines that follow from the cell itself, and of lines that were kept for the server they came from.
+OURS, KEPT = "exportsite", "kept"
+DAV = "20_webdav/"
+MAIN_BOX = "__"
+PMETA, CONTENT = ".pmeta", "content"
+#: Dead properties: the true path, where the names in the archive do not tell it; and mod_dav's own word for the bit.
+PATH_PROPERTY = "path@urn:x-exportsite"
+EXECUTABLE_PROPERTY = "executable@http://apache.org/dav/props/"
+_EXECUTABLE = '<executable xmlns="http://apache.org/dav/props/">T</executable>'
+
+
+#: A kept id that is a name of a folder, and not that of the main box.
+_BOX_ID = re.compile(r"(?!__\Z)[A-Za-z0-9_-]{1,64}")
+
+
+class CellFacts(NamedTuple):
+    """What the archive says of the cell beside its contents. `published` in ms since 1970."""
+
+    name: str
+    owner: str
+    unit_url: str
+    published: int
+
+
+def cell(facts: CellFacts) -> Layout:
+    """The layout of one cell. The closing entry, `MANIFEST`, is `manifest_lines`' part."""
+    return partial(_entries, facts=facts)
+
+
+def manifest_lines(entries: Iterable[Entry], missing: Iterable[tuple[str, str]], *, unit_url: str) -> Iterator[bytes]:
+    """The text of `00_manifest.json`. `create_date` is the newest time inside: equal content, equal archive."""
+    newest = 0
+    for entry in entries:
+        newest = max(newest, entry.mtime)
+    told: dict[str, object] = {
+        "export_version": EXPORT_VERSION,
+        "unit_url": unit_url,
+        "create_date": newest // 1000,
+    }
+    lost = [{"path": path, "reason": reason} for path, reason in missing]  # bounded by what was found damaged
+    yield _json(told | ({"missing": lost} if lost else {}))
+
+
+def id_of(kind: str, name: object) -> str:
+    """22 characters of base64url, as `_id` has them. `cells.frozen` does the same in SQL."""
+    digest = hashlib.sha256(f"{kind}:{name}".encode()).digest()
+    return urlsafe_b64encode(digest)[:22].decode()
+
+
+def _entries(
+    snapshot: Snapshot, cells: list[tuple[int, str]], names: Names, pack: Pack, *, facts: CellFacts
+) -> Iterator[Entry]:
+    ((cell_id, _),) = cells
+    changes = {doctype: changed for doctype, _, changed in snapshot.doctypes(cell_id)}
+    # Two short strings for each box that came with an archive of another server.
+    boxes = {name: box for name, box in snapshot.kept_boxes(cell_id, RESERVED + BOX) if _BOX_ID.fullmatch(box)}
+    yield from _lists(snapshot, cell_id, changes, boxes, pack, facts)
+    yield from _store(snapshot, cell_id, boxes, pack, facts)
+
+
+def _lists(
+    snapshot: Snapshot, cell_id: int, changes: dict[str, int], boxes: dict[str, str], pack: Pack, facts: CellFacts
+) -> Iterator[Entry]:
+    own, since = id_of("cell", cell_id), facts.published * 1000
+    yield _folder("10_odata/", since)
+    yield pack.add(CELL, [_json(_cell_line(own, facts))], mtime=since)
+
+    def kept(doctype: str, kind: str) -> Iterator[bytes]:
+        before = '{"_index":"%s","_type":"%s","_id":' % (KEPT, kind)  # noqa: UP031
+        return snapshot.documents(cell_id, doctype, "kept", own, before=before)
+
+    for file, kind, word in LISTS:
+        reserved = RESERVED + word
+        doctypes = [reserved] if reserved in changes else []
+        if word == USERDATA:
+            doctypes = [each for each in changes if not each.startswith(RESERVED)] + doctypes
+        changed = max((changes[each] for each in doctypes), default=since)
+        sources = [
+            kept(each, kind) if each == reserved else snapshot.documents(cell_id, each, "userdata", own)
+            for each in doctypes
+        ]
+        if word == BOX:
+            sources.append(_box_lines(snapshot.top_folders(cell_id), own, boxes, facts))
+        yield pack.add(file, (piece for source in sources for piece in source), mtime=changed // 1000 * 1000)
+
+
+def _cell_line(own: str, facts: CellFacts) -> dict[str, object]:
+    source = {
+        "s": {"Name": facts.name},
+        "d": {},
+        "h": {"Owner": f"{facts.unit_url}#{facts.owner}"},
+        "l": {},
+        "a": {},
+        "p": facts.published,
+        "u": facts.published,
+    }
+    return {"_index": OURS, "_type": "Cell", "_id": own, "_source": source}
+
+
+def _box_lines(folders: Iterator[str], own: str, boxes: dict[str, str], facts: CellFacts) -> Iterator[bytes]:
+    """A line for each folder at the top that is no kept box already."""
+    for name in folders:
+        if name in boxes or name == MAIN_BOX:
+            continue
+        source = {"c": own, "s": {"Name": name, "Schema": None}, "d": {}, "h": {}, "l": {}}
+        times = {"p": facts.published, "u": facts.published}
+        yield _json({"_index": OURS, "_type": "Box", "_id": id_of("box", name), "_source": source | times}) + b"\n"
+
+
+def _store(snapshot: Snapshot, cell_id: int, boxes: dict[str, str], pack: Pack, facts: CellFacts) -> Iterator[Entry]:
+    since = facts.published * 1000
+    yield _folder(DAV, since)
+    yield pack.add(DAV + PMETA, [_pmeta(id_of("cell", cell_id), "Cell", since, cs="normal")], mtime=since)
+    main, others = (_Nodes(pack, since, boxes, main=is_main) for is_main in (True, False))
+    properties = {}
+    for row in snapshot.files(cell_id):
+        path, is_folder = row[0], row[1]
+        if path == MAIN_BOX:
+            properties = {PATH_PROPERTY: _path_element(path)}  # empty, or the main box would not tell of it
+            continue
+        top, slash, _ = path.partition("/")
+        nodes = main if top == MAIN_BOX or not (slash or is_folder) else others
+        yield from nodes.folder(path) if is_folder else nodes.file(row)
+    name = DAV + MAIN_BOX + "/" + PMETA
+    yield pack.add(name, [_pmeta(id_of("cell", cell_id), "col.box", since, d=properties)], mtime=since)
+
+
+class _Nodes:
+    """Turns paths into nodes of the DAV store. Of the main box and of all others apart: each comes in order."""
+
+    def __init__(self, pack: Pack, since: int, boxes: dict[str, str], *, main: bool) -> None:
+        self._pack, self._since, self._boxes, self._main = pack, since, boxes, main
+        self._names = Names()
+        #: Folders of the cell that lead to the last path.
+        self._open: list[str] = []
+
+    def file(self, row: tuple) -> Iterator[Entry]:
+        path, _, size, mtime, executable, sha256, crc32, encoding, stored, stored_crc32, content_type = row
+        yield from self._enter(parents_of(path))
+        node, mtime = self._names.folder(self._target(path)), mtime // 1000 * 1000
+        properties = self._properties(node, path, is_file=True)
+        if executable:
+            properties[EXECUTABLE_PROPERTY] = _EXECUTABLE
+        meta = _pmeta(id_of("node", path), "dav.file", mtime, d=properties, ct=content_type, cl=size, et="NONE")
+        yield self._pack.add(node + PMETA, [meta], mtime=mtime)
+        yield Entry(
+            -1, node + CONTENT, path, FILE_MODE, mtime, size, crc32, sha256, encoding, stored, stored_crc32, None, b""
+        )  # fmt: skip
+
+    def folder(self, path: str) -> Iterator[Entry]:
+        yield from self._enter([*parents_of(path), path])
+
+    def _enter(self, folders: list[str]) -> Iterator[Entry]:
+        """The `.pmeta` of each folder that was not open yet."""
+        before, self._open = self._open, folders
+        for depth, path in enumerate(folders):
+            if before[depth : depth + 1] == [path] or path == MAIN_BOX:
+                continue
+            node = self._names.folder(self._target(path))
+            is_box = not depth
+            meta = _pmeta(
+                self._box(path) if is_box else id_of("node", path),
+                "col.box" if is_box else "col.webdav",
+                self._since,
+                d=self._properties(node, path, is_file=False),
+            )
+            yield self._pack.add(self._names.beside(node, PMETA), [meta], mtime=self._since)
+
+    def _target(self, path: str) -> str:
+        """Where it would be if every name could be."""
+        if self._main:
+            return f"{DAV}{MAIN_BOX}/{path.removeprefix(MAIN_BOX + '/')}"
+        top, slash, rest = path.partition("/")
+        return DAV + self._box(top) + slash + rest
+
+    def _box(self, name: str) -> str:
+        return self._boxes.get(name) or id_of("box", name)
+
+    def _properties(self, node: str, path: str, *, is_file: bool) -> dict[str, str]:
+        """The path, where a reader of the names in the archive would take another one for it."""
+        box, slash, rest = node.removeprefix(DAV).removesuffix("/").partition("/")
+        top, _, _ = path.partition("/")
+        if self._main:
+            seen = rest if is_file and "/" not in rest else f"{MAIN_BOX}/{rest}"
+        else:
+            seen = top + slash + rest if box == self._box(top) else ""
+        return {} if seen == path else {PATH_PROPERTY: _path_element(path)}
+
+
+def _path_element(path: str) -> str:
+    return f'<path xmlns="urn:x-exportsite">{quote(path)}</path>'
+
+
+def _pmeta(node: str, kind: str, mtime: int, *, d: dict[str, str] | None = None, **more: object) -> bytes:
+    """`mtime` in µs."""
+    told = {"i": node, "t": kind, "a": {}, "d": d or {}, "p": mtime // 1000, "u": mtime // 1000, "v": 1}
+    return _json(told | more)
+
+
+def _folder(name: str, mtime: int) -> Entry:
+    return Entry(-1, name, None, FOLDER_MODE, mtime, 0, 0, EMPTY_SHA256, "raw", 0, 0, None, b"")
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,42 @@
+"""A run whose archive is a cell snapshot: what its layout is told of the cell, and what closes its archive."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+from django.conf import settings
+
+from cells.models import Cell
+from exports.engine import manifest as text
+from exports.engine.entries import Entry
+from exports.engine.freeze import Layout
+from exports.engine.layouts import cell as layout
+from exports.models import Run
+
+#: `Run.order["layout"]`.
+SNAPSHOT = "cell"
+
+#: (entries, [(path, reason)] of what is missing) → the text of the closing entry.
+Closing = Callable[[Iterable[Entry], Iterable[tuple[str, str]]], Iterator[bytes]]
+
+
+def is_snapshot(run: Run) -> bool:
+    return run.order.get("layout") == SNAPSHOT
+
+
+def snapshot_layout(cell_id: int) -> Layout:
+    cell = Cell.objects.select_related("owner").get(pk=cell_id)
+    published = int(cell.created_at.timestamp() * 1000)
+    owner = cell.owner.get_username()
+    return layout.cell(layout.CellFacts(name=cell.name, owner=owner, unit_url=unit_url(), published=published))
+
+
+def closing_of(run: Run) -> tuple[str, Closing]:
+    """Name and text of the last entry of every archive of this run."""
+    if is_snapshot(run):
+        return layout.MANIFEST, partial(layout.manifest_lines, unit_url=unit_url())
+    return text.NAME, text.lines
+
+
+def unit_url() -> str:
+    """`spec/cell.md §0`: always ends in a slash."""
+    return f"{settings.PUBLIC_URL.rstrip('/')}/"
