@@ -116,6 +116,20 @@ class DeliveryNotFailed(DomainError):
     kind = Kind.CONFLICT
 
 
+class TransportNotFound(DomainError):
+    """The export has no transport {id}."""
+
+    code = "transport_not_found"
+    kind = Kind.NOT_FOUND
+
+
+class TransportTestRunning(DomainError):
+    """A test of one of your transports is running already."""
+
+    code = "transport_test_running"
+    kind = Kind.CONFLICT
+
+
 class SecretsUnreadable(DomainError):
     """The stored credentials cannot be read: SECRET_KEY has changed. They have to be entered again."""
 

@@ -4,12 +4,13 @@ from collections.abc import Collection, Iterable
 from functools import reduce
 from operator import and_, or_
 from typing import NamedTuple
+from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
 
-from exports.errors import ExportNotFound, NothingPublished, VolumeNotFound
-from exports.models import Delivery, Event, Export, Preference, Run, Volume
+from exports.errors import DeliveryNotFailed, ExportNotFound, NothingPublished, TransportNotFound, VolumeNotFound
+from exports.models import Delivery, Event, Export, Preference, Run, Transport, Volume
 from exports.states import DOWNLOADABLE, RunState
 
 _LARGEST_ID = 2**63 - 1
@@ -69,6 +70,21 @@ def volume_get(*, run: Run, packer: str, number: int) -> Volume:
 def deliveries_newest(*, export: Export) -> dict[int, Delivery]:
     """By the transport's position, of the export's newest run."""
     return {each.position: each for each in Delivery.objects.filter(run_id=export.current_run_id).defer("secrets")}
+
+
+def transport_get(*, export: Export, uuid: UUID) -> Transport:
+    transport = export.transports.select_related("export").filter(uuid=uuid).first()
+    if transport is None:
+        raise TransportNotFound(id=uuid)
+    return transport
+
+
+def delivery_of(*, transport: Transport) -> Delivery:
+    """Of the export's newest run. DeliveryNotFailed when nothing was to be delivered: there is nothing to repeat."""
+    delivery = deliveries_newest(export=transport.export).get(transport.position)
+    if delivery is None:
+        raise DeliveryNotFailed(state="new")
+    return delivery
 
 
 def preference_get(*, user: User) -> Preference:

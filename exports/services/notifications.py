@@ -14,9 +14,9 @@ from django.utils import timezone
 from exports import queue, selectors
 from exports.models import Notification, NotificationKind, Run
 from exports.services import lifecycle
-from exports.services.delivery import RunShipment
 from exports.services.delivery_lifecycle import TRIES, WAITS
 from exports.services.schedule_rows import FAILURES
+from exports.services.shipment import RunShipment
 from exports.states import DOWNLOADABLE
 from exports.transports.base import TransportError
 from exports.transports.email import faults, readable_size

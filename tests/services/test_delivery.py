@@ -17,7 +17,7 @@ from django.utils import timezone
 from cells.models import Cell
 from exports.errors import DeliveryNotFailed, LeaseLost, NothingPublished, SecretsUnreadable
 from exports.models import Delivery, Event, Export, Run, Transport
-from exports.services import delivery, delivery_lifecycle, downloads, retention, running
+from exports.services import canary, delivery, delivery_lifecycle, downloads, retention, running
 from exports.services.delivery_lifecycle import TRIES, deliveries_requeue, delivery_retry
 from exports.services.exports import TransportSpec, export_create, export_start, export_update
 from exports.services.secrets import secrets_open, secrets_seal
@@ -348,7 +348,7 @@ class TestSecrets:
         export = made(alice, spec(options), spec({**options, "server": f"{SHOWN}:{servers.free_ports()[0]}"}))
         run = ran(export)
         for row in run.deliveries.all():
-            assert "hunter2" not in f"{row!r} {row} {delivery._target(row)!r}"
+            assert "hunter2" not in f"{row!r} {row} {canary.target(row)!r}"
             delivery.deliver(delivery_id=row.pk)
         delivery.delivery_test(transport=export.transports.first())
         export_update(export=export, user=alice, changes={"name": "again"})

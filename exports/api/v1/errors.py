@@ -32,6 +32,8 @@ class ExportErrors(V1Errors):
         "volume_not_found": _GENERIC,
         "egress_refused": _GENERIC,
         "delivery_not_failed": _GENERIC,
+        "transport_not_found": Shape(404, "user", "error.user.transport_not_found", {"id": "{id}"}),
+        "transport_test_running": _GENERIC,
         "secrets_unreadable": _GENERIC,
         "lease_lost": _INTERNAL,
         "run_stopped": _INTERNAL,

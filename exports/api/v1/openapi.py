@@ -189,6 +189,19 @@ export_delete = _call("Delete an export with its runs and archives", {200: _OPEN
 export_start = _call("Queue a run", {200: _WHOLE} | _ONE, _ID, request=None)
 export_stop = _call("Stop the run", {200: _WHOLE} | _ONE, _ID, request=None)
 
+_UUID = OpenApiParameter("uuid", OpenApiTypes.UUID, OpenApiParameter.PATH, description="The transport's `uuid`")
+transport_retry = _call(
+    "Deliver by this transport alone once more, after it failed", {200: _WHOLE} | _ONE, _ID, _UUID, request=None
+)
+transport_test = _call(
+    "Write a small file to where this transport leads, read it back, delete it; 400 says why it cannot",
+    {200: {"type": "object", "required": ["_transport_log"], "properties": {"_transport_log": {"type": "string"}}}}
+    | _ONE,
+    _ID,
+    _UUID,
+    request=None,
+)
+
 _DISPOSITION = OpenApiParameter("disposition", str, enum=["inline", "attachment"])
 _FILENAME = OpenApiParameter("filename", str, description="Another name; the extension is added")
 _PATH = OpenApiParameter("path", str, OpenApiParameter.PATH)

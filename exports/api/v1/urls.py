@@ -6,6 +6,7 @@ from cells.api import sessions
 from cells.api.base import routes
 from exports import selectors
 from exports.api.v1.archives import EXTENSIONS, ArchiveViewSet
+from exports.api.v1.carrying import TransportViewSet
 from exports.api.v1.downloads import DownloadViewSet
 from exports.api.v1.events import EventViewSet
 from exports.api.v1.exports import ExportViewSet
@@ -38,6 +39,8 @@ urlpatterns = [
     *routes("v1/export/<str:id>", ExportViewSet, _ONE),
     *routes("v1/export/<str:id>/start", ExportViewSet, {"post": "start"}, form_parameters=True),
     *routes("v1/export/<str:id>/stop", ExportViewSet, {"post": "stop"}, form_parameters=True),
+    *routes("v1/export/<str:id>/transport/<str:uuid>/retry", TransportViewSet, {"post": "retry"}, form_parameters=True),
+    *routes("v1/export/<str:id>/transport/<str:uuid>/test", TransportViewSet, {"post": "test"}, form_parameters=True),
     *_sending("v1/export"),
     *_sending("v1/v1/export", schema=None),
     *routes("v1/event/list", EventViewSet, {"get": "list"}),

@@ -57,6 +57,8 @@ def test_every_family_is_described_once() -> None:
         "/api/v1/export/{id}/stop",
         "/api/v1/export/{id}/tar_gz",
         "/api/v1/export/{id}/tar_gz/{path}",
+        "/api/v1/export/{id}/transport/{uuid}/retry",
+        "/api/v1/export/{id}/transport/{uuid}/test",
         "/api/v1/export/{id}/zip",
         "/api/v1/export/{id}/zip/{path}",
     ]
