@@ -10,3 +10,4 @@ class ExportsConfig(AppConfig):
 
         # A sealed manifest keeps the blobs it names.
         REFERENCES.append("SELECT sha256 FROM exports_runentry WHERE pack_offset IS NULL")
+        REFERENCES.append("SELECT sha256 FROM exports_rendition")

@@ -32,6 +32,13 @@ class Entry(NamedTuple):
     #: Absolute path of the file with the stored bytes; "" while nobody has looked it up.
     file: str = ""
     offset: int = 0
+    #: Of a file that a document refers to (`spec/v1.md §4.5`): its id, and which version of it this is.
+    asset_id: int | None = None
+    asset_version: str = ""
+    #: image, audio, video, office or other.
+    asset_class: str = ""
+    #: Why it is in no archive.
+    missing: str = ""
 
     @property
     def is_folder(self) -> bool:

@@ -2,6 +2,7 @@ from exports.models.delivery import Delivery
 from exports.models.export import Export, Transport
 from exports.models.notification import Notification, NotificationKind
 from exports.models.preference import Notify, Preference
+from exports.models.rendition import Rendition
 from exports.models.run import Event, Run, RunEntry, Volume
 from exports.models.schedule import Schedule
 
@@ -13,6 +14,7 @@ __all__ = [
     "NotificationKind",
     "Notify",
     "Preference",
+    "Rendition",
     "Run",
     "RunEntry",
     "Schedule",

@@ -86,6 +86,10 @@ class RunEntry(models.Model):
     points = models.BinaryField(default=b"")
     #: Why this entry is in no archive ("" for all that are): its stored bytes were found damaged or gone.
     missing = models.CharField(max_length=200, default="", db_default="", blank=True)
+    #: As in `engine.entries.Entry`, for what v1 calls an asset.
+    asset_id = models.BigIntegerField(null=True)
+    asset_version = models.CharField(max_length=100, default="", db_default="", blank=True)
+    asset_class = models.CharField(max_length=8, default="", db_default="", blank=True)
 
     class Meta:
         constraints = [

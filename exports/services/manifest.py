@@ -1,6 +1,7 @@
 """A run's manifest in the database: written by COPY, read page by page, never held whole."""
 
 from collections.abc import Iterable, Iterator
+from itertools import starmap
 
 from django.db import connection, connections, transaction
 from django.db.models import Max
@@ -12,7 +13,7 @@ from exports.models import RunEntry
 
 COLUMNS = (
     "run_id, ordinal, name, path, mode, mtime, size, crc32, sha256, encoding, stored_size, stored_crc32, "
-    "pack_offset, points"
+    "pack_offset, points, asset_id, asset_version, asset_class, missing"
 )
 PAGE = """
     SELECT e.ordinal, e.name, e.path, e.mode, e.mtime, e.size, e.crc32, e.sha256, e.encoding, e.stored_size,
@@ -30,6 +31,8 @@ NO_PLACES = "e.points, '', 0 FROM exports_runentry e"
 FIRST_PAGE, LARGEST_PAGE = 256, 4096
 #: Lines given to COPY at a time.
 COPY_LINES = 500
+#: Characters of a reason that are kept.
+MISSING = 200
 ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
@@ -62,11 +65,17 @@ def _copy(copy: Copy, run_id: int, entries: Iterable[Entry]) -> int:
 def _line(run_id: int, entry: Entry) -> str:
     path = "\\N" if entry.path is None else entry.path.translate(ESCAPES)
     pack = "\\N" if entry.pack_offset is None else entry.pack_offset
+    asset = "\\N\t\t" if entry.asset_id is None else _asset(entry)
+    missing = entry.missing and entry.missing[:MISSING].translate(ESCAPES)
     return (
         f"{run_id}\t{entry.ordinal}\t{entry.name}\t{path}\t{entry.mode}\t{entry.mtime}\t{entry.size}\t{entry.crc32}\t"
         f"{entry.sha256}\t{entry.encoding}\t{entry.stored_size}\t{entry.stored_crc32}\t{pack}\t"
-        f"\\\\x{entry.points.hex()}\n"
+        f"\\\\x{entry.points.hex()}\t{asset}\t{missing}\n"
     )
+
+
+def _asset(entry: Entry) -> str:
+    return f"{entry.asset_id}\t{entry.asset_version.translate(ESCAPES)}\t{entry.asset_class}"
 
 
 def source(*, run_id: int, pack: str, places: bool = True) -> Source:
@@ -85,14 +94,15 @@ def source(*, run_id: int, pack: str, places: bool = True) -> Source:
             with connection.cursor() as cursor:
                 cursor.execute(query, {**where, "first": first, "last": until})
                 rows = cursor.fetchall()
-            yield from map(Entry._make, rows)
+            yield from starmap(Entry, rows)
             first, size = until, min(size * 4, LARGEST_PAGE)
 
     return entries
 
 
-def entries_iter(*, run_id: int) -> Iterator[tuple[int, str, int, str]]:
-    """(ordinal, name, size, sha256) of what the archives hold beside their `manifest.json`; folders end in "/".
+def entries_iter(*, run_id: int) -> Iterator[tuple[int, str, int, str, int | None, str, str]]:
+    """(ordinal, name, size, sha256, asset id, version, class) of what the archives hold beside their `manifest.json`;
+    folders end in "/".
 
     Each query is bounded on both sides: without statistics, which a new manifest has not got yet, the planner would
     sort all that lies behind an open one, once for each page.
@@ -102,7 +112,7 @@ def entries_iter(*, run_id: int) -> Iterator[tuple[int, str, int, str]]:
     for first in range(0, closing, LARGEST_PAGE):
         until = min(first + LARGEST_PAGE, closing)
         page = entries.filter(ordinal__gte=first, ordinal__lt=until, missing="").order_by("ordinal")
-        yield from page.values_list("ordinal", "name", "size", "sha256")
+        yield from page.values_list("ordinal", "name", "size", "sha256", "asset_id", "asset_version", "asset_class")
 
 
 def missing_iter(*, run_id: int) -> Iterator[tuple[str, str]]:
@@ -121,4 +131,4 @@ def manifest_clear(*, run_id: int) -> None:
 def missing_mark(*, run_id: int, damaged: dict[int, str]) -> None:
     """Take entries out of the archives to be, with the reason. Bounded by what is damaged, which the engine listed."""
     for ordinal, reason in damaged.items():
-        RunEntry.objects.filter(run_id=run_id, ordinal=ordinal).update(missing=reason[:200])
+        RunEntry.objects.filter(run_id=run_id, ordinal=ordinal).update(missing=reason[:MISSING])

@@ -54,7 +54,7 @@ def run(export: Export) -> set[str]:
 def finish(started: Run) -> set[str]:
     done = running.run_export(run_id=started.pk)
     assert done is not None and done.state == RunState.DONE, done and done.error
-    return {name for _, name, _, _ in manifest.entries_iter(run_id=done.pk)}
+    return {name for _, name, *_ in manifest.entries_iter(run_id=done.pk)}
 
 
 def change(export: Export, **changes: Any) -> None:

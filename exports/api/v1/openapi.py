@@ -37,7 +37,13 @@ _ERROR_BODY = {
 _FILE = {
     "type": "object",
     "required": ["path", "size"],
-    "properties": {"path": {"type": "string"}, "size": {"type": "integer"}},
+    "properties": {
+        "path": {"type": "string"},
+        "size": {"type": "integer"},
+        "eas_id": {"type": "integer"},
+        "eas_version": {"type": "string"},
+        "eas_fileclass": {"type": "string", "enum": ["image", "audio", "video", "office", "other"]},
+    },
 }
 _SCHEDULE = {
     "type": "object",

@@ -138,9 +138,10 @@ def _schedule(schedule: Schedule) -> dict[str, object]:
 def _files(run: Run | None) -> Iterator[dict[str, object]]:
     """Regular files alone (§4.5)."""
     if run is not None:
-        for _, name, size, _ in manifest.entries_iter(run_id=run.pk):
+        for _, name, size, _, asset, version, file_class in manifest.entries_iter(run_id=run.pk):
             if not name.endswith("/"):
-                yield {"path": name, "size": size}
+                of = {} if asset is None else {"eas_id": asset, "eas_version": version, "eas_fileclass": file_class}
+                yield {"path": name, "size": size, **of}
 
 
 def _missing(run: Run) -> Iterator[dict[str, object]]:
