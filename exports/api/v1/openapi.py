@@ -241,16 +241,19 @@ event_poll = _call(
 )
 event_list = _call(
     "List events (needs system.api.event.get)",
-    {200: _page(_OPEN)} | _EVENTS,
+    {(200, "application/json"): _page(_OPEN), (200, "text/csv"): OpenApiTypes.STR} | _EVENTS,
     _LIMIT,
     _OFFSET,
     OpenApiParameter("type", str, description="Types, separated by commas"),
+    OpenApiParameter("base_type", str, description="`export`; also `basetype`"),
     OpenApiParameter("user_id", int),
+    OpenApiParameter("group_id", int),
+    OpenApiParameter("user_type", str, description="`easydb`, or `anonymous` for who came with a passkey"),
     OpenApiParameter("pollable", str, enum=["0", "1", "false", "true"]),
     OpenApiParameter("date_from", str),
     OpenApiParameter("date_to", str),
     OpenApiParameter("sort", str, enum=["_id.ASC", "_id.DESC"]),
-    OpenApiParameter("format", str, enum=["json", "json_full"]),
+    OpenApiParameter("format", str, enum=["json", "json_full", "csv"]),
     OpenApiParameter("skip_count", str, enum=["0", "1", "false", "true"]),
 )
 event_get = _call("Get an event (needs system.api.event.get)", {200: _OPEN} | _EVENTS, _ID)

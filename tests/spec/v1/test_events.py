@@ -1,10 +1,15 @@
 """`/api/v1/event`: `spec/v1.md §12, §13`."""
 
+import csv
+import io
+import json
+
 import pytest
+from django.contrib.auth.models import Group, User
 
 from exports.models import Event, Run
 from exports.services import lifecycle
-from tests.clients import V1
+from tests.clients import V1, content
 from tests.spec.v1.asking import answer, created, id_of, refused
 
 RIGHT = {"right": "system.api.event.get"}
@@ -90,9 +95,50 @@ def test_filters_of_the_list(as_root: V1, alice, bob, failed) -> None:
     assert found("date_from=2000-01-01") == every
     assert found("date_from=2999-01-01T00:00:00Z") == []
     assert found("date_to=2000-01-01T00:00:00") == []
-    for query in ("date_from=yesterday", "date_to=2000-13-01", "sort=type", "format=csv", "group_id=1", "pollable=x"):
+    for query in ("date_from=yesterday", "date_to=2000-13-01", "sort=type", "format=xml", "pollable=x", "user_id=-1"):
         refused(as_root.get(f"event/list?{query}"), 400, "error.api.invalid_value")
-    refused(as_root.get("event/list?user_id=x"), 400, "error.api.type_mismatch")
+    for query in ("user_id=x", "group_id=press"):
+        refused(as_root.get(f"event/list?{query}"), 400, "error.api.type_mismatch")
+
+
+def test_filters_by_who_did_it(as_root: V1, alice, bob, done: dict) -> None:
+    """`spec/v1.md §12`: "query … `user_id`, `group_id`, `user_type`"."""
+
+    def found(query: str) -> set[str]:
+        return set(types(answer(as_root.get(f"event/list?{query}"))["objects"]))
+
+    url = done["_downloads"][0]["_files"][0]["url"]
+    content(V1().get(f"export/{id_of(done)}/download/{url}"))
+    group = Group.objects.create(name="press")
+    mine = {"EXPORT_INSERT", "EXPORT_START", "EXPORT_FINISH"}
+    group.user_set.add(bob)
+    assert found(f"group_id={group.pk}") == set()
+    group.user_set.add(alice)
+    assert found(f"group_id={group.pk}") == found("user_type=easydb") == mine
+    assert found(f"group_id={group.pk + 1}") == found("user_type=collection") == set()
+    assert found("user_type=anonymous") == {"DOWNLOAD_EXPORT"}
+
+
+def test_the_list_as_csv(as_root: V1, as_alice: V1, alice, failed) -> None:
+    """`spec/v1.md §12`: "`format` `json|json_full|csv`"; issue 3, point 6: "CSV output of the list"."""
+    User.objects.filter(pk=alice.pk).update(first_name='=HYPERLINK("x")', last_name="Ünï, X")
+    response = as_root.get("event/list?format=csv&sort=_id.ASC")
+    assert response.headers["Content-Type"].startswith("text/csv; charset=utf-8")
+    text = content(response).decode()
+    assert text.startswith('"_id","timestamp",') and text.count("\r\n") == 4
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    full = answer(as_root.get("event/list?format=json_full&sort=_id.ASC"))["objects"]
+    for row, told in zip(rows, full, strict=True):
+        event = told["event"]
+        assert row["_id"] == str(event["_id"]) and row["type"] == event["type"]
+        assert row["timestamp"] == event["timestamp"] and row["object_id"] == str(id_of(failed))
+        assert row["pollable"] == str(event["pollable"]).lower()
+        assert json.loads(row["info"]) == event["info"]
+        assert row["_user._id"] == str(alice.pk)
+        assert row["_user._generated_displayname"] == '\'=HYPERLINK("x") Ünï, X', "no formula for a spreadsheet"
+    page = content(as_root.get("event/list?format=csv&sort=_id.ASC&limit=1&offset=1")).decode()
+    assert [row["type"] for row in csv.DictReader(io.StringIO(page))] == ["EXPORT_START"]
+    refused(as_alice.get("event/list?format=csv"), 400, "error.user.no_system_right", **RIGHT)
 
 
 def test_the_full_form(as_root: V1, alice, failed) -> None:
