@@ -1,4 +1,4 @@
-"""Writing cells: the cell itself, its files and folders, its generations. Documents: `cells.documents`."""
+"""Writing cells: the cell itself, its files and folders. Documents and generations: modules of these names."""
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
@@ -6,17 +6,18 @@ from datetime import datetime
 from typing import BinaryIO, NamedTuple
 
 from django.contrib.auth.models import User
-from django.db import IntegrityError, connection, transaction
-from django.db.models import Func, Max, QuerySet, TextField, Value
+from django.db import IntegrityError, transaction
+from django.db.models import Func, QuerySet, TextField, Value
 from django.db.models.functions import Concat, Substr
 from django.utils import timezone
 
 from cells.blobs import BlobStore
 from cells.conditions import conditions_check
 from cells.documents import DocumentsReport, document_delete, document_put, documents_put
-from cells.errors import BodyIncomplete, CellNotFound, DigestMismatch, FileNotFound, NameTaken, PathTaken
+from cells.errors import BodyIncomplete, DigestMismatch, FileNotFound, NameTaken, PathTaken
+from cells.generations import drop_generation, generations_remove, new_generation, switch_generation
 from cells.mediatypes import media_type_of
-from cells.models import Blob, Cell, File, FileVersion, Usage
+from cells.models import Blob, Cell, File, FileVersion
 from cells.quota import cell_writing, quota_check
 from cells.reading import files_below, files_of
 from cells.validators import cell_name, folder_of, normal_path, parents_of
@@ -42,7 +43,7 @@ def cell_create(*, name: str, owner: User, quota: int | None = None) -> Cell:
 def cell_delete(*, cell: Cell) -> None:
     """The cell with all generations. Blobs that nobody else refers to go with the next sweep."""
     with cell_writing(cell) as locked:
-        _remove_rows("cell_id = %s", [locked.pk])
+        generations_remove(locked)
         Cell.objects.filter(pk=locked.pk).delete()
 
 
@@ -72,7 +73,7 @@ def file_put(
     path = normal_path(path)
     quota_check(cell, length or 0)
     _check_place(cell, path, if_match, if_none_match)
-    blob = _store(stream, length, digests or {})
+    blob = content_store(stream, length, digests or {})
     with cell_writing(cell) as locked:
         now = timezone.now()  # not before: who waits for the cell must not be dated back to before an export
         changes = {
@@ -164,34 +165,6 @@ def folders_make(cell: Cell, paths: Iterable[str], now: datetime) -> None:
     )
 
 
-def new_generation(cell: Cell) -> int:
-    """Reserves a generation that nobody sees, to be filled and then switched to."""
-    with cell_writing(cell) as locked:
-        newest = Usage.objects.filter(cell=locked).aggregate(newest=Max("generation"))["newest"] or 0
-        number = max(newest, locked.generation) + 1
-        Usage.objects.create(cell=locked, generation=number, bytes=0)
-    return number
-
-
-def switch_generation(cell: Cell, generation: int) -> int:
-    """Shows that generation instead of the present one, whose number is given back. The quota counts."""
-    with cell_writing(cell) as locked:
-        if not Usage.objects.filter(cell=locked, generation=generation).exists():
-            raise CellNotFound(name=f"{cell.name} in generation {generation}")
-        previous, locked.generation = locked.generation, generation
-        locked.save(update_fields=["generation"])
-    cell.generation = generation
-    return previous
-
-
-def drop_generation(cell: Cell, generation: int) -> None:
-    """Removes the rows of a generation that is not the visible one."""
-    with cell_writing(cell) as locked:
-        if generation == locked.generation:
-            raise ValueError(f"generation {generation} of {cell.name} is in use")
-        _remove_rows("cell_id = %s AND generation = %s", [cell.pk, generation])
-
-
 def _check_place(
     cell: Cell, path: str, if_match: Collection[str] | None, if_none_match: Collection[str] | None
 ) -> File | None:
@@ -206,7 +179,8 @@ def _check_place(
     return file
 
 
-def _store(stream: BinaryIO, length: int | None, digests: Mapping[str, bytes]) -> Blob:
+def content_store(stream: BinaryIO, length: int | None, digests: Mapping[str, bytes] = {}) -> Blob:
+    """What arrives as a blob; `length` and `digests` as for `file_put`."""
     hashes = {name: hashlib.new(name) for name in digests if name != "sha256"}
     received = 0
     with BlobStore().writer() as writer:
@@ -257,14 +231,3 @@ def _check_lengths(below: QuerySet[File], source: str, target: str) -> None:
 def _remove_files(files: QuerySet[File]) -> int:
     FileVersion.objects.filter(file__in=files).delete()
     return files._raw_delete(files.db)
-
-
-def _remove_rows(where: str, params: list[object]) -> None:
-    """Versions before files: the usage of a version is that of its file."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"DELETE FROM cells_fileversion v USING cells_file f WHERE f.id = v.file_id AND f.{where}",  # noqa: S608
-            params,
-        )
-        for table in ("cells_file", "cells_document", "cells_usage"):
-            cursor.execute(f"DELETE FROM {table} WHERE {where}", params)  # noqa: S608

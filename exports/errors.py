@@ -153,3 +153,95 @@ class EntriesDamaged(DomainError):
     def __init__(self, damaged: dict[int, str]) -> None:
         self.damaged = damaged
         super().__init__(count=len(damaged))
+
+
+class CellBusy(DomainError):
+    """Because [{job}] is being executed, cell {name!r} has to wait."""
+
+    code = "cell_busy"
+    kind = Kind.CONFLICT
+
+
+class NothingToUndo(DomainError):
+    """Cell {name!r} has no import that could be undone."""
+
+    code = "nothing_to_undo"
+    kind = Kind.CONFLICT
+
+
+class NothingToDismiss(DomainError):
+    """Cell {name!r} has no failed import."""
+
+    code = "nothing_to_dismiss"
+    kind = Kind.CONFLICT
+
+
+class ImportLeaseLost(DomainError):
+    """Import {import_id} belongs to another worker now."""
+
+    code = "import_lease_lost"
+    kind = Kind.CONFLICT
+
+
+class ImportLost(DomainError):
+    """Import {import_id} lost its worker {attempts} times."""
+
+    code = "import_lost"
+    kind = Kind.UNAVAILABLE
+
+
+class ArchiveUnreadable(DomainError):
+    """The archive cannot be read: {reason}."""
+
+    code = "archive_unreadable"
+    kind = Kind.UNAVAILABLE
+
+
+class NoArchive(DomainError):
+    """This is no archive that can be imported: {reason}."""
+
+    code = "no_archive"
+
+
+class ArchiveLayoutUnknown(DomainError):
+    """{reason}."""
+
+    code = "archive_layout_unknown"
+
+
+class ArchiveEntryMissing(DomainError):
+    """{path!r} is not in the archive."""
+
+    code = "archive_entry_missing"
+
+
+class ArchiveVersionUnknown(DomainError):
+    """The archive's version is {found}, not {expected}."""
+
+    code = "archive_version_unknown"
+
+
+class ArchiveManifestRefused(DomainError):
+    """{name!r} in the archive cannot be read: {reason}."""
+
+    code = "archive_manifest_refused"
+
+
+class ArchiveRefused(DomainError):
+    """{entry!r} in the archive is refused: {reason}."""
+
+    code = "archive_refused"
+
+
+class ArchiveTooLarge(DomainError):
+    """The archive has {found} {what}; {limit} are allowed."""
+
+    code = "archive_too_large"
+    kind = Kind.TOO_LARGE
+
+
+class ImportConflict(DomainError):
+    """{path!r} is a file here and a folder there: cell and archive cannot be joined."""
+
+    code = "import_conflict"
+    kind = Kind.CONFLICT

@@ -7,6 +7,7 @@ from django.db import transaction
 log = logging.getLogger(__name__)
 
 RUN_EXPORT = "exports.run_export"
+RUN_IMPORT = "exports.run_import"
 WRITE_VOLUMES = "exports.write_volumes"
 DELIVER = "exports.deliver"
 NOTIFY = "exports.notify"
@@ -14,6 +15,7 @@ REQUEUE_LOST = "exports.requeue_lost"
 EXPIRE = "exports.expire"
 SWEEP = "exports.sweep"
 DISPATCH_SCHEDULES = "exports.dispatch_schedules"
+INDEX = "exports.index"
 
 #: A nudge that nobody took by then is worth nothing: the sweep repeats it.
 NUDGE_SECONDS = 55

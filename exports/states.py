@@ -1,4 +1,4 @@
-"""The states of a run and of a delivery, and which may follow which. Pure: imports nothing of ours."""
+"""The states of a run, of an import and of a delivery, and which may follow which. Pure: imports nothing of ours."""
 
 from enum import StrEnum
 
@@ -37,6 +37,34 @@ class DeliveryState(StrEnum):
     def choices(cls) -> list[tuple[str, str]]:
         return [(state.value, state.value) for state in cls]
 
+
+class ImportState(StrEnum):
+    PENDING = "pending"
+    PROCESSING = "processing"
+    #: The cell shows what was imported.
+    DONE = "done"
+    #: The cell is as it was; `Import.error` says why, until the next one or until the owner dismisses it.
+    FAILED = "failed"
+    #: A failed one that the owner has taken note of.
+    DISMISSED = "dismissed"
+    #: A done one, taken back: the cell shows again what it showed before.
+    UNDONE = "undone"
+
+    @classmethod
+    def choices(cls) -> list[tuple[str, str]]:
+        return [(state.value, state.value) for state in cls]
+
+
+IMPORT_ACTIVE = (ImportState.PENDING, ImportState.PROCESSING)
+IMPORT_TRANSITIONS: dict[ImportState, tuple[ImportState, ...]] = {
+    ImportState.PENDING: (ImportState.PROCESSING, ImportState.FAILED),
+    #: Back to pending: a lost lease.
+    ImportState.PROCESSING: (ImportState.DONE, ImportState.FAILED, ImportState.PENDING),
+    ImportState.DONE: (ImportState.UNDONE,),
+    ImportState.FAILED: (ImportState.DISMISSED,),
+    ImportState.DISMISSED: (),
+    ImportState.UNDONE: (),
+}
 
 DELIVERY_ACTIVE = (DeliveryState.PENDING, DeliveryState.PROCESSING)
 DELIVERY_TRANSITIONS: dict[DeliveryState, tuple[DeliveryState, ...]] = {

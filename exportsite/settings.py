@@ -37,6 +37,13 @@ EXPORT_AUTOSTART = env.flag("EXPORT_AUTOSTART")
 EXPORT_STRICT_EASYDB_STATES = env.flag("EXPORT_STRICT_EASYDB_STATES")
 EXPORT_UNIQUE_NAMES = env.flag("EXPORT_UNIQUE_NAMES")
 
+# --- Imports ----------------------------------------------------------------------------------------------------
+
+IMPORT_UNDO_DAYS = env.integer("IMPORT_UNDO_DAYS", 7)
+IMPORT_MAX_ENTRIES = env.integer("IMPORT_MAX_ENTRIES", 2_000_000, minimum=1)
+IMPORT_MAX_SIZE = env.size("IMPORT_MAX_SIZE", "1024GB")
+IMPORT_MAX_RATIO = env.integer("IMPORT_MAX_RATIO", 250, minimum=1)
+
 # --- Schedules --------------------------------------------------------------------------------------------------
 
 SCHEDULER_ACTIVE = env.flag("SCHEDULER_ACTIVE", True)

@@ -1,5 +1,6 @@
 from exports.models.delivery import Delivery
 from exports.models.export import Export, Transport
+from exports.models.imports import Import, ImportMode
 from exports.models.notification import Notification, NotificationKind
 from exports.models.preference import Notify, Preference
 from exports.models.rendition import Rendition
@@ -10,6 +11,8 @@ __all__ = [
     "Delivery",
     "Event",
     "Export",
+    "Import",
+    "ImportMode",
     "Notification",
     "NotificationKind",
     "Notify",

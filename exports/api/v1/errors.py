@@ -39,6 +39,25 @@ class ExportErrors(V1Errors):
         "run_stopped": _INTERNAL,
         "run_lost": _INTERNAL,
         "no_space": _INTERNAL,
+        **dict.fromkeys(
+            (
+                "archive_entry_missing",
+                "archive_layout_unknown",
+                "archive_manifest_refused",
+                "archive_refused",
+                "archive_too_large",
+                "archive_version_unknown",
+                "cell_busy",
+                "import_conflict",
+                "no_archive",
+                "nothing_to_dismiss",
+                "nothing_to_undo",
+            ),
+            _GENERIC,
+        ),
+        "archive_unreadable": _INTERNAL,
+        "import_lease_lost": _INTERNAL,
+        "import_lost": _INTERNAL,
         "entries_damaged": Shape(500, "server", "error.server.internal_file_error"),
     }
 

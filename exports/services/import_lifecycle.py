@@ -1,0 +1,149 @@
+"""The only writer of any import's state: every move is one conditional UPDATE and one event."""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from cells.errors import CellNotFound, DomainError
+from cells.generations import new_generation, switch_generation
+from cells.models import Cell
+from exports import queue
+from exports.errors import CellBusy, ImportLeaseLost, ImportLost, NothingToDismiss, NothingToUndo
+from exports.models import Import, ImportMode
+from exports.services import cell_jobs
+from exports.services.lifecycle import ATTEMPTS, event_write
+from exports.states import IMPORT_TRANSITIONS, ImportState
+
+EVENTS = {
+    ImportState.PENDING: "IMPORT_REQUEUED",
+    ImportState.PROCESSING: "IMPORT_START",
+    ImportState.DONE: "IMPORT_FINISH",
+    ImportState.FAILED: "IMPORT_FAILED",
+    ImportState.DISMISSED: "IMPORT_DISMISSED",
+    ImportState.UNDONE: "IMPORT_UNDONE",
+}
+
+
+@transaction.atomic
+def import_create(*, cell: Cell, owner: User, source: str, mode: ImportMode, name: str, nudge: bool = True) -> Import:
+    """A pending import, announced to the workers after commit unless the caller runs it. Raises CellBusy.
+
+    Holds the cell meanwhile; whoever begins another job on the cell has to do the same.
+    """
+    if not Cell.objects.select_for_update(no_key=True).filter(pk=cell.pk).exists():
+        raise CellNotFound(name=cell.name)
+    if job := cell_jobs.cell_job(cell=cell):
+        raise CellBusy(name=cell.name, job=job)
+    row = Import.objects.create(cell=cell, owner=owner, source=source, mode=mode, name=name, nudged_at=timezone.now())
+    if nudge:
+        queue.enqueue(queue.RUN_IMPORT, row.pk)
+    return row
+
+
+@transaction.atomic
+def transition(import_id: int, to: ImportState, *, holding: int | None = None, **fields: object) -> bool:
+    """As `lifecycle.transition` for runs."""
+    allowed = [state for state, after in IMPORT_TRANSITIONS.items() if to in after]
+    rows = Import.objects.filter(pk=import_id, state__in=allowed)
+    if holding is not None:
+        rows = rows.filter(fence=holding)
+    if to in (ImportState.DONE, ImportState.FAILED):
+        fields.setdefault("finished_at", timezone.now())
+    if not rows.update(state=to, **fields):
+        return False
+    row = Import.objects.select_related("cell", "owner").get(pk=import_id)
+    told = {"state": str(to), "import": row.pk, "cell": row.cell.name}
+    event_write(type=EVENTS[to], user=row.owner, info=told | ({"exception": row.error} if row.error else {}))
+    return True
+
+
+def claim(*, import_id: int) -> Import | None:
+    """The import, processing and the caller's as long as its heart beats; None when there is nothing to claim."""
+    if not transition(import_id, ImportState.PROCESSING, fence=F("fence") + 1, heartbeat_at=timezone.now(), done=0):
+        return None
+    return Import.objects.select_related("cell", "owner").get(pk=import_id)
+
+
+def heartbeat(row: Import, **progress: object) -> None:
+    """Renew the lease and publish progress. Raises ImportLeaseLost."""
+    mine = Import.objects.filter(pk=row.pk, fence=row.fence, state=ImportState.PROCESSING)
+    if not mine.update(heartbeat_at=timezone.now(), **progress):
+        raise ImportLeaseLost(import_id=row.pk)
+
+
+@transaction.atomic
+def generation_reserve(row: Import) -> int:
+    """A generation of the cell to be filled by this import; written down with the import, so that none is forgotten."""
+    row.generation = new_generation(row.cell)
+    heartbeat(row, generation=row.generation)
+    return row.generation
+
+
+@transaction.atomic
+def publish(row: Import, report: dict) -> None:
+    """The cell shows what was imported, and the import is done, in one step. Raises ImportLeaseLost, QuotaExceeded."""
+    previous = switch_generation(row.cell, row.generation)
+    moved = transition(
+        row.pk,
+        ImportState.DONE,
+        holding=row.fence,
+        report=report,
+        done=F("total"),
+        previous_generation=previous,
+        undo_until=timezone.now() + timedelta(days=settings.IMPORT_UNDO_DAYS),
+    )
+    if not moved:
+        raise ImportLeaseLost(import_id=row.pk)
+
+
+def import_fail(row: Import, error: DomainError | None = None) -> bool:
+    """For a reason that people can read; None is a fault of ours that only the log explains."""
+    told = {"code": error.code, "message": str(error)} if error else {"code": "internal", "message": "Internal error."}
+    return transition(row.pk, ImportState.FAILED, holding=row.fence, error=told)
+
+
+@transaction.atomic
+def import_undo(*, cell: Cell) -> Import:
+    """The cell shows again what it showed before its last import. What was written since goes. Raises NothingToUndo."""
+    Cell.objects.select_for_update(no_key=True).filter(pk=cell.pk).first()
+    if job := cell_jobs.cell_job(cell=cell):
+        raise CellBusy(name=cell.name, job=job)
+    row = Import.objects.filter(cell=cell, state=ImportState.DONE).order_by("-pk").first()
+    if row is None or row.previous_generation is None or row.undo_until <= timezone.now():
+        raise NothingToUndo(name=cell.name)
+    row.generation = switch_generation(cell, row.previous_generation)
+    transition(row.pk, ImportState.UNDONE, generation=row.generation, previous_generation=None, undo_until=None)
+    row.refresh_from_db()
+    return row
+
+
+@transaction.atomic
+def import_dismiss(*, cell: Cell) -> Import:
+    """The owner has seen that the last import failed: the cell counts as normal again. Raises NothingToDismiss."""
+    Cell.objects.select_for_update(no_key=True).filter(pk=cell.pk).first()
+    row = cell_jobs.import_failed(cell=cell)
+    if row is None or not transition(row.pk, ImportState.DISMISSED):
+        raise NothingToDismiss(name=cell.name)
+    row.refresh_from_db()
+    return row
+
+
+def imports_requeue(*, now: datetime | None = None) -> int:
+    """Give imports whose worker went silent to another one, and repeat nudges that were lost. How many were lost."""
+    now = now or timezone.now()
+    lost = 0
+    for row in Import.objects.filter(state=ImportState.PROCESSING, heartbeat_at__lt=now - settings.EXPORT_LEASE):
+        if row.fence >= ATTEMPTS:
+            lost += import_fail(row, ImportLost(import_id=row.pk, attempts=row.fence))
+        else:
+            lost += transition(row.pk, ImportState.PENDING, holding=row.fence, nudged_at=None)
+    unheard = now - timedelta(seconds=queue.NUDGE_SECONDS)
+    waiting = Import.objects.filter(Q(nudged_at=None) | Q(nudged_at__lt=unheard), state=ImportState.PENDING)
+    for import_id in list(waiting.order_by("pk").values_list("pk", flat=True)[:1000]):
+        Import.objects.filter(pk=import_id).update(nudged_at=now)
+        queue.enqueue(queue.RUN_IMPORT, import_id)
+    return lost
