@@ -6,7 +6,7 @@ import warnings
 from celery import Celery
 from celery.platforms import SecurityWarning
 from celery.schedules import crontab
-from celery.signals import beat_init, before_task_publish
+from celery.signals import beat_init, before_task_publish, heartbeat_sent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exportsite.settings")
 
@@ -44,6 +44,7 @@ app.conf.update(
         "requeue_lost": _tick("exports.requeue_lost", 15),
         "expire": _tick("exports.expire", 60),
         "sweep": _tick("exports.sweep", 3600),
+        "index": _tick("exports.index", 10),
         # At the full minute, for schedules are promised to the minute.
         "dispatch_schedules": {
             "task": "exports.dispatch_schedules",
@@ -64,3 +65,11 @@ def _watch_beat(**_: object) -> None:
     alive.parent.mkdir(parents=True, exist_ok=True)
     alive.touch()
     before_task_publish.connect(lambda **_: alive.touch(), weak=False)
+
+
+@heartbeat_sent.connect
+def _note_worker(**_: object) -> None:
+    """From the worker's main process, however busy its children are: pages say when no worker is alive."""
+    from exports.services import overview
+
+    overview.worker_noted()

@@ -51,6 +51,11 @@ SCHEDULER_TIME_ZONE = env.time_zone("SCHEDULER_TIME_ZONE", "UTC")
 STANDARD_HOUR = env.integer("STANDARD_HOUR", 2, maximum=23)
 STANDARD_MINUTE = env.integer("STANDARD_MINUTE", 0, maximum=59)
 
+# --- The move API -----------------------------------------------------------------------------------------------
+
+MOVE_MIN_PARTS_SIZE = env.integer("MOVE_MIN_PARTS_SIZE", 0)
+MOVE_TOKEN_REQUIRED = env.flag("MOVE_TOKEN_REQUIRED")
+
 # --- Transports -------------------------------------------------------------------------------------------------
 
 EGRESS_ALLOW = env.networks("EGRESS_ALLOW")
@@ -110,6 +115,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "exports.web.middleware.PageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -151,6 +157,10 @@ SECURE_REFERRER_POLICY = "no-referrer"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _HTTPS else None
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _HTTPS
 SESSION_COOKIE_AGE = int(SESSION_EXPIRE.total_seconds())
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "exports.web.errors.csrf_failed"
+LOGIN_URL = "/web/sign-in"
 X_FRAME_OPTIONS = "DENY"
 
 STATIC_URL = "/static/"
@@ -160,8 +170,9 @@ WHITENOISE_MAX_AGE = 3600
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"
-LANGUAGE_CODE = "en-us"
-USE_I18N = False
+LANGUAGE_CODE = "en-us"  # of the dialects; pages follow the person (exports.web.middleware)
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+USE_I18N = True
 
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],

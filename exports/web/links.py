@@ -1,0 +1,24 @@
+"""The page behind a shared link: what it is, from whom, how large, until when, and how to be sure of it."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from exports import selectors
+from exports.services import downloads
+from exports.web.export import archives
+
+
+def links(request: HttpRequest, id: int, passkey: str) -> HttpResponse:
+    """For whoever knows the passkey. Raises PasskeyInvalid, and NothingPublished when the archives have expired."""
+    export = downloads.export_by_passkey(export_id=min(id, 2**63 - 1), given=passkey)
+    run = selectors.published_run(export=export)
+    rows = archives(export, run)
+    base = f"{request.scheme}://{request.get_host()}"
+    context = {
+        "export": export,
+        "run": run,
+        "archives": rows,
+        "first": base + str(rows[0]["url"]) if rows else "",
+        "owner": export.owner.get_full_name() or export.owner.get_username(),
+    }
+    return render(request, "web/links.html", context)

@@ -1,0 +1,29 @@
+"""The pages, all under /web/. Passkeys stand behind `download/`, where every log leaves them out."""
+
+from django.urls import path, re_path
+
+from exports.web import contents, errors, export, exports, links, signin
+
+app_name = "web"
+
+urlpatterns = [
+    path("", exports.exports_list, name="exports"),
+    path("sign-in", signin.sign_in, name="sign-in"),
+    path("sign-out", signin.sign_out, name="sign-out"),
+    path("exports/new", exports.export_new, name="export-new"),
+    path("exports/preview", exports.preview, name="export-preview"),
+    path("exports/<int:id>/", export.export_show, name="export"),
+    path("exports/<int:id>/live", export.export_live, name="export-live"),
+    path("exports/<int:id>/edit", exports.export_edit, name="export-edit"),
+    path("exports/<int:id>/delete", export.export_delete, name="export-delete"),
+    path("exports/<int:id>/start", export.export_start, name="export-start"),
+    path("exports/<int:id>/stop", export.export_stop, name="export-stop"),
+    path("exports/<int:id>/renew", export.links_renew, name="export-renew"),
+    path("exports/<int:id>/transports/<uuid:uuid>/test", export.transport_test, name="export-transport-test"),
+    path("exports/<int:id>/transports/<uuid:uuid>/retry", export.transport_retry, name="export-transport-retry"),
+    path("exports/<int:id>/contents", contents.contents, name="contents"),
+    path("exports/<int:id>/contents/raw", contents.content_raw, name="content-raw"),
+    path("exports/<int:id>/contents/zip", contents.content_archive, name="content-archive"),
+    path("exports/<int:id>/download/<str:passkey>/", links.links, name="links"),
+    re_path(r"^.*$", errors.not_found),
+]
