@@ -16,6 +16,7 @@ from exports.registry import TRANSPORTS
 from exports.services import delivery_lifecycle, lifecycle
 from exports.services.canary import delivery_test, target
 from exports.services.delivery_lifecycle import LOG_LINES, deliveries_cancel, delivery_retry
+from exports.services.placed import Placed, placed_before
 from exports.services.progress import BEAT_SECONDS
 from exports.services.shipment import RunShipment
 from exports.transports.base import TransportError
@@ -33,8 +34,8 @@ def deliver(*, delivery_id: int) -> Delivery | None:
     progress = DeliveryProgress(delivery)
     try:
         with progress.pulse():
-            _carry(delivery, progress)
-        delivery_lifecycle.finish(delivery, log=progress.log, bytes_done=progress.done)
+            placed = _carry(delivery, progress)
+        delivery_lifecycle.finish(delivery, log=progress.log, bytes_done=progress.done, placed=placed)
     except LeaseLost:
         log.warning("delivery %s: it is another worker's, or not wanted any more", delivery.pk)
     except TransportError as error:
@@ -52,13 +53,14 @@ def deliver(*, delivery_id: int) -> Delivery | None:
     return Delivery.objects.filter(pk=delivery.pk).first()
 
 
-def _carry(delivery: Delivery, progress: "DeliveryProgress") -> None:
+def _carry(delivery: Delivery, progress: "DeliveryProgress") -> list[Placed]:
     carrier = TRANSPORTS.load(delivery.type).CARRIER
-    shipment = RunShipment(delivery.run, delivery.packer)
+    shipment = RunShipment(delivery.run, delivery.packer, placed_before(delivery))
     delivery.bytes_planned = shipment.size()
     delivery_lifecycle.heartbeat(delivery, bytes_planned=delivery.bytes_planned)
     progress.note(f"Try {delivery.attempts}.")
     carrier.deliver(target(delivery), shipment, progress)
+    return shipment.placed()
 
 
 def _fail(delivery: Delivery, progress: "DeliveryProgress", message: str, *, permanent: bool) -> None:

@@ -1,5 +1,6 @@
 """The only writer of any delivery's state, in the style of `lifecycle`: every move is one conditional UPDATE."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -86,9 +87,10 @@ def heartbeat(delivery: Delivery, **progress: object) -> None:
 
 
 @transaction.atomic
-def finish(delivery: Delivery, *, log: list[str], bytes_done: int) -> None:
-    """Raises LeaseLost."""
+def finish(delivery: Delivery, *, log: list[str], bytes_done: int, placed: Sequence[Mapping[str, object]] = ()) -> None:
+    """`placed`: see `services.placed`. Raises LeaseLost."""
     fields = {"finished_at": timezone.now(), "log": log[-LOG_LINES:], "error": None, "bytes_done": bytes_done}
+    fields["placed"] = list(placed)
     if not transition(delivery.pk, DeliveryState.DONE, holding=delivery.fence, **fields):
         raise LeaseLost(run_id=delivery.run_id)
     _event(delivery, "EXPORT_TRANSPORT_FINISH", DeliveryState.DONE, log, None)

@@ -11,6 +11,7 @@ from exports.engine.entries import Body, Entry, Form
 from exports.models import Run, RunEntry, Volume
 from exports.models.export import ExportType
 from exports.services import downloads, filenames, planning, store
+from exports.services.placed import Placed, placed_by, stale_names
 from exports.transports.base import Item
 
 #: Single files that a mail links one by one; above, it links the archives.
@@ -20,8 +21,10 @@ MOST_LINKS = 50
 class RunShipment:
     """A run's archives of one packer, or all its files when there is none; see `transports.base.Shipment`."""
 
-    def __init__(self, run: Run, packer: str | None) -> None:
-        self._run, self._packer = run, packer
+    def __init__(self, run: Run, packer: str | None, before: list[Placed] | None = None) -> None:
+        """`before`: what an earlier delivery has put to the same place."""
+        self._run, self._packer, self._before = run, packer, before or []
+        self._cleaned: bool | None = None
         self.name = filenames.base_name(str(run.order.get("name") or ""))
         self.folder = "" if packer else self.name + "/"
         self.complete = run.order.get("type") != ExportType.INCREMENTAL
@@ -37,6 +40,20 @@ class RunShipment:
 
     def names_among(self, names: Iterable[str]) -> set[str]:
         return set(self._entries().filter(name__in=list(names)).values_list("name", flat=True))
+
+    def stale(self) -> Iterator[str]:
+        """Changes since the last run do not replace what came before them."""
+        self._cleaned = False
+        if self._packer and self.complete:
+            yield from stale_names(self._run, self._before)
+        self._cleaned = True
+
+    def placed(self) -> list[Placed]:
+        """What is at the target after this delivery: also what was stale and could not be deleted."""
+        if not self._packer or self._cleaned is None:
+            return []
+        ours = placed_by(self._run, self._packer)
+        return ours if self._cleaned else [*ours, *(each for each in self._before if each not in ours)]
 
     def links(self) -> list[tuple[str, str, int | None]]:
         export = self._run.export

@@ -61,6 +61,12 @@ class Shipment(Protocol):
     def names_among(self, names: Iterable[str]) -> set[str]:
         """Which of these names (without `folder`) are items. Asked for one listing at a time."""
 
+    def stale(self) -> Iterator[str]:
+        """Names of archives that an earlier delivery put there and that are not part of the export any more.
+
+        Asked for when all items have arrived, and to the end only if all of them could be deleted.
+        """
+
     def links(self) -> list[tuple[str, str, int | None]]:
         """(name, URL, size) of what is to be downloaded: for mails."""
 

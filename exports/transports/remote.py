@@ -4,7 +4,7 @@ import hashlib
 import secrets
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 from exports.transports.base import (
@@ -122,6 +122,8 @@ def deliver_all(
     progress.note(f"{count} files, {size} bytes have arrived.")
     if shipment.folder and shipment.complete and exact and named:
         mirror(remote, root, shipment, progress)
+    if not shipment.folder:
+        delete_stale(lambda name: remote.remove(root + name), shipment, progress)
 
 
 def canary_file(remote: Remote, root: str, progress: Progress) -> None:
@@ -177,6 +179,21 @@ def _same(remote: Remote, path: str, expected: str, progress: Progress) -> bool:
         digest.update(chunk)
         progress.tick(0)
     return digest.hexdigest() == expected
+
+
+def delete_stale(delete: Callable[[str], None], shipment: Shipment, progress: Progress) -> None:
+    """What could not be deleted is no reason to call a delivery failed: everything has arrived."""
+    count = 0
+    for name in shipment.stale():
+        try:
+            delete(name)
+        except TransportError as error:
+            progress.note(f"{name} is not part of the export any more and could not be deleted: {error}")
+            return
+        progress.tick(0)
+        count += 1
+    if count:
+        progress.note(f"{count} archives that are not part of the export any more were deleted.")
 
 
 def mirror(remote: Remote, root: str, shipment: Shipment, progress: Progress) -> None:

@@ -30,7 +30,7 @@ from exports.transports.base import (
     safe_name,
     whole,
 )
-from exports.transports.remote import canary_file, deliver_all
+from exports.transports.remote import canary_file, delete_stale, deliver_all
 from exports.transports.rsync_program import Program, run
 from exports.transports.sftp import host_key_option
 
@@ -115,6 +115,9 @@ class RsyncCarrier(Carrier):
                     _outline(names, shipment, progress)
                     run(program.prune(names, shipment.folder), program, progress)
             progress.note(f"{count} files, {size} bytes have arrived.")
+            if not shipment.folder:
+                with _spool() as nothing:
+                    delete_stale(lambda name: run(program.delete(name, nothing), program, progress), shipment, progress)
 
     def canary(self, target: Target, progress: Progress) -> None:
         destination = parse("destination", target.text("destination"))

@@ -1,6 +1,7 @@
 """The program rsync: its command lines, made of fields and never of a user's text, and what its exit codes mean."""
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -73,7 +74,9 @@ class Program:
         return [*self._base, "--", self._remote("") + name, f"{to}/"]
 
     def delete(self, name: str, nothing: Path) -> list[str]:
-        options = ["--delete", f"--include=/{name}", "--exclude=*"]
+        # A backslash quotes only in a pattern that has something to quote.
+        pattern = re.sub(r"([*?\[\\])", r"\\\1", name) if re.search(r"[*?\[]", name) else name
+        options = ["--delete", f"--include=/{pattern}", "--exclude=*"]
         return [*self._base, *options, "--", f"{nothing}/", self._remote("")]
 
     def _remote(self, folder: str) -> str:

@@ -85,6 +85,18 @@ class Contract:
         carrier.deliver(target, Parcel({"press.zip": data(100_000, "new")}), Reports())
         assert self.arrived(place) == {"press.zip": data(100_000, "new")}
 
+    def test_archives_that_are_no_longer_part_of_it_go_and_nothing_else(
+        self, place: Place, carrier: Carrier, target: Target
+    ) -> None:
+        """Issue 3, point 5, and `spec/v1.md §9.2`: a receiver must not take an old `press.3.zip` for a new one."""
+        contents = {"press [x].1.zip": b"1", "press [x].2.zip": b"2"}
+        theirs = {"press [x].4.zip": b"4", "press x.3.zip": b"theirs", "press.3.zip": b"theirs"}
+        carrier.deliver(target, Parcel({**contents, "press [x].3.zip": b"3", **theirs}), Reports())
+        reports = Reports()
+        carrier.deliver(target, Parcel(contents, old=("press [x].3.zip", "press [x].9.zip")), reports)
+        assert self.arrived(place) == {**contents, **theirs}
+        assert "not part of the export any more were deleted" in reports.lines[-1]
+
     def test_hostile_names_are_names_and_nothing_else(self, place: Place, carrier: Carrier, target: Target) -> None:
         contents = {name: name.encode() for name in sorted(HOSTILE)}
         carrier.deliver(target, Parcel(contents, folder="press/"), Reports())

@@ -9,13 +9,15 @@ from exports.transports.base import Item
 
 @dataclass
 class Parcel:
-    """`contents`: name → bytes; a name ending in "/" is an empty folder. `halfway` is called in the middle of each."""
+    """`contents`: name → bytes; a name ending in "/" is an empty folder. `halfway` is called in the middle of each.
+    `old` are names of archives that are not part of it any more."""
 
     contents: dict[str, bytes]
     name: str = "press"
     folder: str = ""
     complete: bool = True
     halfway: Callable[[], object] = lambda: None
+    old: tuple[str, ...] = ()
 
     def items(self) -> Iterator[Item]:
         for name, data in self.contents.items():
@@ -23,6 +25,9 @@ class Parcel:
 
     def names_among(self, names: Iterable[str]) -> set[str]:
         return set(names) & set(self.contents)
+
+    def stale(self) -> Iterator[str]:
+        yield from self.old
 
     def links(self) -> list[tuple[str, str, int | None]]:
         return [(name, f"https://exports.example.org/{name}", len(data)) for name, data in self.contents.items()]
