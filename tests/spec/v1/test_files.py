@@ -1,6 +1,8 @@
 """`file/<path>` and `_files`, and what goes into an export: `spec/v1.md §4.5, §5.8`; seed 003."""
 
-from urllib.parse import quote
+import re
+from html import unescape
+from urllib.parse import quote, unquote, urljoin
 
 import pytest
 
@@ -72,6 +74,59 @@ def test_what_is_no_file_is_an_api_error(as_alice: V1, done: dict) -> None:
 def test_file_without_path_expects_one(as_alice: V1, done: dict) -> None:
     for rest in ("/file", "/file/"):
         refused(as_alice.get(path_to(done, rest)), 400, "error.api.positional_parameter_expected")
+
+
+class TestIndex:
+    """§5.8: "empty path or trailing `/` renders an HTML index, `[fylr]`; we answer 400 unless `Accept: text/html`
+    asks for it"."""
+
+    BROWSER = {"HTTP_ACCEPT": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+    def links(self, client: V1, path: str) -> dict[str, str]:
+        response = client.get(path, **self.BROWSER)
+        body = got(response).decode()
+        assert response.headers["Content-Type"].startswith("text/html")
+        assert response.headers["Content-Security-Policy"] == "default-src 'none'"
+        found = re.findall(r'<a href="([^"]*)">([^<]*)</a>', body)
+        here = f"/api/v1/{path}".partition("?")[0]
+        return {unescape(text): urljoin(here, unescape(href)).removeprefix("/api/v1/") for href, text in found}
+
+    @pytest.mark.parametrize("rest", ["/file", "/file/"])
+    def test_a_browser_walks_through_all_files(self, as_alice: V1, done: dict, rest: str) -> None:
+        wanted, found = [path_to(done, rest)], {}
+        while wanted:
+            for text, path in self.links(as_alice, wanted.pop()).items():
+                if text.endswith("/"):
+                    wanted.append(path)
+                elif text != "..":
+                    found[unquote(path).partition("/file/")[2]] = got(as_alice.get(path, **self.BROWSER))
+        assert {path: found[path] for path in FILES} == FILES
+        assert found.keys() == {file["path"] for file in done["_files"]}
+
+    def test_links_lead_up_and_keep_the_token(self, as_alice: V1, as_nobody: V1, done: dict) -> None:
+        links = self.links(as_nobody, path_to(done, f"/file/photos/?token={as_alice.token}"))
+        assert links[".."] == path_to(done, f"/file/?token={as_alice.token}")
+        assert got(as_nobody.get(links["Füße 100%.jpg"])) == FILES["photos/Füße 100%.jpg"]
+
+    def test_a_long_folder_has_pages(self, as_alice: V1, done: dict, monkeypatch) -> None:
+        monkeypatch.setattr("exports.api.v1.files.PAGE", 2)
+        found, page = [], path_to(done, "/file/")
+        while page:
+            links = self.links(as_alice, page)
+            page = links.pop("more", "")
+            found += links
+        assert len(found) == len(set(found)) > 2
+        assert {name.rstrip("/") for name in found} == {file["path"].partition("/")[0] for file in done["_files"]}
+
+    def test_only_folders_of_one_s_own_have_one(self, as_alice: V1, as_bob: V1, done: dict) -> None:
+        """§5.8: "`[seed]` statuses 200/302/400", so what C5 calls not found is 400 here (C8: "otherwise 400 JSON")."""
+        for rest in ("/file/absent/", "/file/readme.txt/", "/file/../", "/file/a%00/", "/file/?after=%00"):
+            refused(as_alice.get(path_to(done, rest), **self.BROWSER), 400, "error.api.generic")
+        refused(
+            as_bob.get(path_to(done, "/file/"), **self.BROWSER), 400, "error.user.export_not_found", id=str(id_of(done))
+        )
+        fresh = created(as_alice)
+        refused(as_alice.get(path_to(fresh, "/file/"), **self.BROWSER), 400, "error.api.generic")
 
 
 def test_dispositions_and_names(as_alice: V1, done: dict) -> None:
