@@ -36,6 +36,9 @@ EXPORT_LEASE = env.duration("EXPORT_LEASE", "30s", units="smhd", minimum="5s")
 EXPORT_AUTOSTART = env.flag("EXPORT_AUTOSTART")
 EXPORT_STRICT_EASYDB_STATES = env.flag("EXPORT_STRICT_EASYDB_STATES")
 EXPORT_UNIQUE_NAMES = env.flag("EXPORT_UNIQUE_NAMES")
+WATERMARK_FILE = env.text("WATERMARK_FILE")
+if WATERMARK_FILE and not Path(WATERMARK_FILE).is_file():
+    env.refuse("WATERMARK_FILE", f"there is no file {WATERMARK_FILE}")
 
 # --- Imports ----------------------------------------------------------------------------------------------------
 

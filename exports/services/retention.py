@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from exports.models import Delivery, Export, Run, Volume
 from exports.services import lifecycle, manifest, store
+from exports.services.renditions import renditions_sweep
 from exports.states import DELIVERY_ACTIVE, DOWNLOADABLE, FINAL, RunState
 
 #: A reader notes that it reads every half minute; this much silence means it went away.
@@ -58,6 +59,7 @@ def run_purge(run: Run) -> None:
 def sweep(*, now: datetime | None = None) -> int:
     """Remove files of runs that no row refers to: left by workers that were killed. How many."""
     now = now or timezone.now()
+    renditions_sweep(now=now)
     old = (now - ORPHAN_AGE).timestamp()
     count = 0
     for path in store.folder("runs").iterdir():
