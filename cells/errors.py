@@ -107,6 +107,13 @@ class BlobDamaged(DomainError):
     kind = Kind.UNAVAILABLE
 
 
+class NoSpace(DomainError):
+    """There is no space left on {mount}."""
+
+    code = "no_space"
+    kind = Kind.UNAVAILABLE
+
+
 class NotAuthenticated(DomainError):
     """This needs an authenticated session."""
 

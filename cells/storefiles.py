@@ -4,13 +4,16 @@ A name is random and never used again: `ab/<sha256>.<random>` holds one content,
 `incoming/<random>.part` is being written.
 """
 
+import errno
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from cells.encoding import Buffer, Stored
+from cells.errors import NoSpace
 
 INCOMING = "incoming"
 PACKS = "packs"
@@ -44,8 +47,18 @@ def folder_sync(folder: Path) -> None:
         os.close(handle)
 
 
+@contextmanager
+def _room(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NoSpace(mount=root) from error
+        raise
+
+
 class Part:
-    """A store file that nobody sees before `publish`."""
+    """A store file that nobody sees before `publish`. Whatever writes raises NoSpace when the disk is full."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -55,28 +68,31 @@ class Part:
 
     def write(self, data: Buffer) -> None:
         """Append."""
-        self._open().write(data)
+        with _room(self._root):
+            self._open().write(data)
         self.size += len(data)
 
     def close(self) -> None:
         """End the writing; until then a file handle is held."""
-        self._open().close()
+        with _room(self._root):
+            self._open().close()
 
     def sync(self) -> None:
         """End the writing and bring the bytes to disk."""
         self.close()
-        with self._path.open("rb") as file:
+        with _room(self._root), self._path.open("rb") as file:
             os.fsync(file.fileno())
 
     def publish(self, store_file: str) -> Path:
         """Give the synced file its name. Durable once `folder_sync` was called for the folder that this returns."""
         target = self._root / store_file
-        try:
-            self._path.rename(target)
-        except FileNotFoundError:
-            target.parent.mkdir(exist_ok=True)
-            folder_sync(self._root)
-            self._path.rename(target)
+        with _room(self._root):
+            try:
+                self._path.rename(target)
+            except FileNotFoundError:
+                target.parent.mkdir(exist_ok=True)
+                folder_sync(self._root)
+                self._path.rename(target)
         return target.parent
 
     def discard(self) -> None:

@@ -137,13 +137,6 @@ class SecretsUnreadable(DomainError):
     kind = Kind.UNAVAILABLE
 
 
-class NoSpace(DomainError):
-    """There is no space left on {mount}."""
-
-    code = "no_space"
-    kind = Kind.UNAVAILABLE
-
-
 class EntriesDamaged(DomainError):
     """{count} entries cannot be read whole."""
 

@@ -31,6 +31,8 @@ class Shape(NamedTuple):
     realm: str
     code: str
     parameters: dict[str, str] = {}
+    #: What a server error tells; the rest is in the log.
+    description: str = "An internal error; the log knows more."
 
 
 class ApiError(Exception):
@@ -91,6 +93,9 @@ class V1Errors:
         ),
         "digest_mismatch": Shape(400, "api", "error.api.invalid_content"),
         "body_incomplete": Shape(400, "api", "error.api.invalid_content"),
+        "no_space": Shape(
+            507, "server", "error.server.no_space", description="The server's disk is full; nothing was stored."
+        ),
         "blob_damaged": Shape(500, "server", "error.server.internal_file_error"),
     }
 
@@ -107,12 +112,16 @@ class V1Errors:
         if isinstance(error, exceptions.PermissionDenied):
             return 403, _envelope("user", "error.user.insufficient_rights")
         foreseen = _malformed(error)
-        return (400, foreseen) if foreseen else (500, _server(error, "error.server.generic"))
+        return (
+            (400, foreseen)
+            if foreseen
+            else (500, _server(error, "error.server.generic", Shape._field_defaults["description"]))
+        )
 
     def _domain(self, error: DomainError) -> tuple[int, dict[str, Any]]:
         shape = self.domain.get(error.code) or self.kinds[error.kind]
         if shape.realm == "server":
-            return shape.status, _server(error, shape.code)
+            return shape.status, _server(error, shape.code, shape.description)
         if shape.realm == "api":
             return shape.status, {"realm": "api", "code": shape.code, "description": str(error)}
         parameters = {name: template.format(**error.params) for name, template in shape.parameters.items()}
@@ -145,10 +154,10 @@ def _api(code: str, description: str) -> dict[str, Any]:
     return {"realm": "api", "code": f"error.api.{code}", "description": description}
 
 
-def _server(error: Exception, code: str) -> dict[str, Any]:
+def _server(error: Exception, code: str, description: str) -> dict[str, Any]:
     number = str(uuid.uuid4())
     log.error("%s %s: %s", code, number, type(error).__name__, exc_info=error)
-    return {"realm": "server", "code": code, "description": "An internal error; the log knows more.", "uuid": number}
+    return {"realm": "server", "code": code, "description": description, "uuid": number}
 
 
 def _malformed(error: Exception) -> dict[str, Any] | None:

@@ -7,13 +7,13 @@ import secrets
 from collections.abc import Callable, Iterator
 from tempfile import SpooledTemporaryFile
 
-from cells.errors import BlobDamaged
+from cells.errors import BlobDamaged, NoSpace
 from exports.engine.contents import CHUNK, Contents, damage
 from exports.engine.entries import Entry, Mark, Source
 from exports.engine.formats import FORMATS, Format
 from exports.engine.formats.bzip2 import TarBz2
 from exports.engine.plan import VolumePlan
-from exports.errors import EntriesDamaged, NoSpace
+from exports.errors import EntriesDamaged
 
 #: Written bytes are sent to the disk at every so many, so that the closing fsync finds little left: 390 MB took 0.23 s
 #: without, 0.15 s with it. DONTNEED starts the writing of dirty pages, and drops only pages that are clean already.

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from cells.errors import BlobDamaged
+from cells.errors import BlobDamaged, NoSpace
 from exports.engine.contents import CHUNK, Contents, damage
 from exports.engine.entries import Body, Entry, Form
 from exports.engine.formats import FORMATS
 from exports.engine.volumes import stream, write
-from exports.errors import EntriesDamaged, NoSpace
+from exports.errors import EntriesDamaged
 from tests.engine.making import Making
 
 MIB = 1 << 20

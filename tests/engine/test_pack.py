@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from cells.errors import NoSpace
 from exports.engine.pack import Pack
-from exports.errors import NoSpace
 
 
 @pytest.mark.parametrize("size", [10, 3_000_000])

@@ -38,7 +38,6 @@ class ExportErrors(V1Errors):
         "lease_lost": _INTERNAL,
         "run_stopped": _INTERNAL,
         "run_lost": _INTERNAL,
-        "no_space": _INTERNAL,
         **dict.fromkeys(
             (
                 "archive_entry_missing",
