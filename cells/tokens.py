@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.core.cache import cache
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from cells.errors import (
@@ -35,6 +36,8 @@ LANGUAGES = ("en-US", "de-DE", "es-ES", "fr-FR", "it-IT", "da-DK", "fi-FI", "sv-
 _NOTED_EVERY = timedelta(minutes=1)
 _KEPT_EXPIRED = timedelta(days=30)
 _LONGEST_PASSWORD = 4096
+#: Characters of a digest that are enough to tell one's tokens apart.
+_SHOWN_DIGEST = 16
 
 
 def digest(raw: str) -> str:
@@ -108,6 +111,17 @@ def token_create(
         expires_at=now + expires if expires is not None else None,
     )
     return raw
+
+
+def tokens_of(user: User) -> QuerySet[AccessToken]:
+    """Tokens made for programs, newest first; not the sessions of v1."""
+    made = AccessToken.objects.filter(user=user).exclude(scopes__contains=[LOGIN])
+    return made.select_related("cell").order_by("-created_at", "digest")
+
+
+def token_revoke(*, user: User, start: str) -> int:
+    """Ends the user's token whose digest starts so; how many were ended."""
+    return tokens_of(user).filter(digest__startswith=start).delete()[0] if len(start) >= _SHOWN_DIGEST else 0
 
 
 def token_find(raw: str, *, note: bool = True) -> AccessToken:

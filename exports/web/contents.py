@@ -1,5 +1,8 @@
 """Looking inside a finished export: folders, search, previews that cannot act, files and folders to take along."""
 
+import re
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -20,6 +23,7 @@ TEXT = 64 * 1024
 IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/bmp")
 #: Bytes beyond which an image is not shown without being asked for.
 IMAGE = 20 * 1024 * 1024
+_LINE_BREAK = re.compile(r"[\r\n]")
 _TEXTS = ("application/json", "application/xml", "application/javascript", "application/x-sh", "image/svg+xml")
 #: People's content must not act in our name: no scripts, no forms, an origin of its own.
 SANDBOX = {
@@ -114,12 +118,25 @@ def _path(request: HttpRequest) -> str:
 
 
 def _send(request: HttpRequest, opened: Opened, *, as_attachment: bool) -> HttpResponseBase:
-    disposition = content_disposition_header(as_attachment, opened.name.replace("\r", "_").replace("\n", "_"))
-    return ranged_response(
+    return send(
         request,
+        name=opened.name,
         length=opened.length,
         etag=opened.etag,
-        content_type=opened.content_type if not as_attachment else "application/octet-stream",
+        content_type=opened.content_type,
         chunks=opened.chunks,
+        as_attachment=as_attachment,
+    )
+
+
+def send(
+    request: HttpRequest, *, name: str, content_type: str, as_attachment: bool, **content: Any
+) -> HttpResponseBase:
+    """Bytes of people's own. `content`: length, etag and chunks, as `ranged_response` takes them."""
+    disposition = content_disposition_header(as_attachment, _LINE_BREAK.sub("_", name))
+    return ranged_response(
+        request,
+        content_type="application/octet-stream" if as_attachment else content_type,
         headers={**SANDBOX, "Content-Disposition": disposition or "inline"},
+        **content,
     )

@@ -16,6 +16,8 @@ STATUS = {
     Kind.TOO_LARGE: 413,
     Kind.UNAVAILABLE: 503,
 }
+#: Where a page has a better word than the error's kind.
+_OWN_STATUS = {"entry_not_found": 404, "volume_not_found": 404, "nothing_published": 404}
 #: Status -> (what happened, what to do next).
 _PAGES = {
     400: (_("This does not work"), _("Go back, look at what you entered, and try again.")),
@@ -47,7 +49,7 @@ def page(request: HttpRequest, status: int, detail: str = "") -> HttpResponse:
 
 
 def domain_page(request: HttpRequest, error: DomainError) -> HttpResponse:
-    return page(request, STATUS[error.kind], text(error))
+    return page(request, _OWN_STATUS.get(error.code, STATUS[error.kind]), text(error))
 
 
 def not_found(request: HttpRequest, *_: object, **__: object) -> HttpResponse:

@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from exports.web import contents, errors, export, exports, links, signin
+from exports.web import account, cells, contents, errors, export, exports, links, signin
 
 app_name = "web"
 
@@ -25,5 +25,18 @@ urlpatterns = [
     path("exports/<int:id>/contents/raw", contents.content_raw, name="content-raw"),
     path("exports/<int:id>/contents/zip", contents.content_archive, name="content-archive"),
     path("exports/<int:id>/download/<str:passkey>/", links.links, name="links"),
+    path("cells/", cells.cells_list, name="cells"),
+    path("cells/<str:name>/", cells.cell_show, name="cell"),
+    path("cells/<str:name>/counts", cells.cell_counts, name="cell-counts"),
+    path("cells/<str:name>/documents", cells.cell_documents, name="cell-documents"),
+    path("cells/<str:name>/raw", cells.cell_raw, name="cell-raw"),
+    path("cells/<str:name>/upload", cells.cell_upload, name="cell-upload"),
+    path("cells/<str:name>/folder", cells.cell_folder, name="cell-folder"),
+    path("cells/<str:name>/remove", cells.cell_remove, name="cell-remove"),
+    path("account", account.account, name="account"),
+    path("account/preferences", account.preferences, name="account-preferences"),
+    path("account/password", account.password, name="account-password"),
+    path("account/tokens/new", account.token_new, name="account-token-new"),
+    path("account/tokens/revoke", account.token_revoke, name="account-token-revoke"),
     re_path(r"^.*$", errors.not_found),
 ]

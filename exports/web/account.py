@@ -1,0 +1,117 @@
+"""One's own account: how pages look, which mails come, the password, and tokens for programs."""
+
+from datetime import timedelta
+from zoneinfo import available_timezones
+
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import update_session_auth_hash
+from django.contrib.auth.forms import PasswordChangeForm
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST
+
+from cells import tokens
+from cells.reading import cells_of
+from exports.models import Notify
+from exports.services.preferences import preference_update
+from exports.web import people
+from exports.web.people import member
+
+_NOTIFY = {
+    Notify.ALL: _("about every run"),
+    Notify.PROBLEMS: _("about warnings and failures"),
+    Notify.NONE: pgettext_lazy("mails", "none"),
+}
+#: Days → words; 0 is for ever.
+_LIFETIMES = ((1, _("one day")), (30, _("30 days")), (365, _("one year")), (0, _("until it is revoked")))
+_SHOWN = 16
+
+
+class PreferenceForm(forms.Form):
+    timezone = forms.ChoiceField(label=_("Time zone"), required=False)
+    language = forms.ChoiceField(label=_("Language"), required=False)
+    notify = forms.ChoiceField(label=_("Mails to me"), choices=[*_NOTIFY.items()])
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        zones = [(zone, zone) for zone in sorted(available_timezones())]
+        self.fields["timezone"].choices = [("", _("as the browser says")), *zones]
+        self.fields["language"].choices = [("", _("as the browser says")), *settings.LANGUAGES]
+
+
+class TokenForm(forms.Form):
+    cell = forms.ChoiceField(label=_("Good for"), required=False)
+    days = forms.TypedChoiceField(label=_("Valid"), choices=_LIFETIMES, coerce=int, initial=30)
+
+    def __init__(self, *args, user, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.cells = {cell.name: cell for cell in cells_of(user)}
+        only = [(name, _("the cell {name} alone").format(name=name)) for name in self.cells]
+        self.fields["cell"].choices = [("", _("everything I may do")), *only]
+
+
+@member
+def account(request: HttpRequest) -> HttpResponse:
+    return _page(request)
+
+
+@member
+@require_POST
+def preferences(request: HttpRequest) -> HttpResponse:
+    form = PreferenceForm(request.POST)
+    if not form.is_valid():
+        return _page(request, preference_form=form)
+    preference_update(user=request.user, **form.cleaned_data)
+    messages.success(request, gettext("Saved."))
+    return redirect("web:account")
+
+
+@member
+@require_POST
+def token_new(request: HttpRequest) -> HttpResponse:
+    """Shows the token on the very page that answers, and never again."""
+    form = TokenForm(request.POST, user=request.user)
+    if not form.is_valid():
+        return _page(request, token_form=form)
+    cell, days = form.cells.get(form.cleaned_data["cell"]), form.cleaned_data["days"]
+    expires = timedelta(days=days) if days else None
+    return _page(request, raw=tokens.token_create(user=request.user, cell=cell, expires=expires))
+
+
+@member
+@require_POST
+def token_revoke(request: HttpRequest) -> HttpResponse:
+    if tokens.token_revoke(user=request.user, start=request.POST.get("token", "")):
+        messages.success(request, gettext("The token opens nothing any more."))
+    return redirect("web:account")
+
+
+@sensitive_post_parameters()
+@member
+@require_POST
+def password(request: HttpRequest) -> HttpResponse:
+    form = PasswordChangeForm(request.user, request.POST)
+    if not form.is_valid():
+        return _page(request, password_form=form)
+    update_session_auth_hash(request, form.save())
+    messages.success(request, gettext("The password has been changed. Everywhere else you are signed out."))
+    return redirect("web:account")
+
+
+def _page(request: HttpRequest, *, raw: str = "", **forms_given: forms.Form) -> HttpResponse:
+    wanted = people.preference(request)
+    initial = {"timezone": wanted.timezone, "language": wanted.language, "notify": wanted.notify}
+    context = {
+        "preference_form": PreferenceForm(initial=initial),
+        "token_form": TokenForm(user=request.user),
+        "password_form": PasswordChangeForm(request.user),
+        "tokens": [(row.digest[:_SHOWN], row) for row in tokens.tokens_of(request.user)[:200]],
+        "raw": raw,
+        **forms_given,
+    }
+    return render(request, "web/account.html", context)
