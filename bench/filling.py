@@ -17,10 +17,11 @@ FOLDERS = """
 FILES = """
     INSERT INTO cells_file (cell_id, generation, path, folder, is_folder, sha256, size, mtime, executable,
                             content_type, version, created_at, updated_at)
-    SELECT %(cell)s, 1, place || to_char(n, '"/file-"FM0000000".txt"'), place, false,
-           (%(digests)s::text[])[1 + n %% %(contents)s], (%(sizes)s::bigint[])[1 + n %% %(contents)s],
+    SELECT %(cell)s, 1, place || to_char(n, '"/file-"FM0000000".txt"'), place, false, digest, size,
            to_timestamp(1700000000 + n), false, 'text/plain', 1, now(), now()
-    FROM generate_series(0, %(count)s - 1) n, format('folder-%%s', to_char(n / 1000, 'FM00000')) place
+    FROM unnest(%(digests)s::text[], %(sizes)s::bigint[]) WITH ORDINALITY content (digest, size, number),
+         generate_series(number - 1, %(count)s - 1, %(contents)s) n,
+         format('folder-%%s', to_char(n / 1000, 'FM00000')) place
 """
 DOCUMENTS = """
     INSERT INTO cells_document (cell_id, generation, doctype, doc_id, rev, body, created_at, updated_at)
