@@ -5,6 +5,8 @@ generation beside it and switches the number in one transaction.
 """
 
 from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from django.utils import timezone
 
@@ -69,6 +71,35 @@ class Document(models.Model):
 
     def __str__(self) -> str:
         return f"{self.doctype}/{self.doc_id}"
+
+
+class DocumentTerms(models.Model):
+    """The folded words of a document, for `cells.search`: more than it says is harmless, less would lose it.
+
+    The document may be gone already: a sweep takes such rows.
+    """
+
+    document_id = models.BigIntegerField(primary_key=True)
+    terms = SearchVectorField()
+
+    class Meta:
+        indexes = [GinIndex(fields=["terms"], name="terms_of_documents")]
+
+    def __str__(self) -> str:
+        return f"terms of document {self.document_id}"
+
+
+class WaitingTerms(models.Model):
+    """A document, written by a trigger (`migrations/0004_search_terms.py`), whose `DocumentTerms` are not yet right.
+
+    In the database it has no key and no index: nothing is cheaper to write. A document may wait twice.
+    """
+
+    document_id = models.BigIntegerField(primary_key=True)
+    cell_id = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"document {self.document_id}"
 
 
 class Blob(models.Model):

@@ -6,14 +6,28 @@ from typing import Any
 from psycopg import ClientCursor, Connection
 
 from cells.search import Condition
+from cells.search.terms import in_cells
 
-# CREATE TABLE AS may use parallel workers, INSERT … SELECT may not.
+# CREATE TABLE AS may use parallel workers, INSERT … SELECT may not. A join in place of LATERAL would let PostgreSQL ask
+# the condition of every document before it looks whether it is a candidate.
 _FIND = """
-    CREATE TEMP TABLE {table} AS SELECT d.id AS document_id, row_number() OVER (ORDER BY {order}) AS position
+    SELECT d.id AS document_id, row_number() OVER (ORDER BY {order}) AS position
     FROM {source} JOIN cells_cell c ON c.id = d.cell_id AND c.generation = d.generation
     WHERE d.cell_id = ANY(%(search_cells)s::bigint[])
           AND (%(since)s::timestamptz IS NULL OR d.updated_at >= %(since)s) AND ({condition})
     ORDER BY position OFFSET %(offset)s LIMIT %(limit)s
+"""
+_OF_CANDIDATES = """({candidates}) candidate
+    CROSS JOIN LATERAL (SELECT * FROM cells_document x WHERE x.id = candidate.document_id OFFSET 0) d
+"""
+_WITH_TERMS = """
+    SELECT t.document_id FROM cells_documentterms t WHERE t.terms @@ %(terms)s::tsquery
+    UNION SELECT w.document_id FROM cells_waitingterms w WHERE w.cell_id = ANY(%(search_cells)s::bigint[])
+"""
+_GUARDED = """
+    SELECT d.id AS document_id FROM cells_document d
+    JOIN cells_cell c ON c.id = d.cell_id AND c.generation = d.generation
+    WHERE d.cell_id = ANY(%(search_cells)s::bigint[]) AND {guard} OFFSET 0
 """
 
 
@@ -21,14 +35,23 @@ def selection_make(
     connection: Connection, table: str, search: Condition, cells: list[int], since: datetime | None
 ) -> Condition:
     """The search of these cells as a condition that asks for no more than an id; `table` is a name for its list."""
-    params = {**search.params, "search_cells": cells}
     if not search.is_costly:
-        return Condition(search.sql, params)
-    values: dict[str, Any] = {**params, "since": since, "offset": search.offset, "limit": search.limit}
-    query = _FIND.format(table=table, order=search.order, source="cells_document d", condition=search.sql)
+        return Condition(search.sql, {**search.params, "search_cells": cells})
+    query, values = selection_query(search, cells, since)
     # Statements that define something take no parameters; this cursor writes them into the text.
     with ClientCursor(connection) as cursor:
-        cursor.execute(query, values)
+        cursor.execute(f"CREATE TEMP TABLE {table} AS {query}", values)
         cursor.execute(f"ALTER TABLE {table} ADD PRIMARY KEY (document_id); ANALYZE {table}")
     order = f"(SELECT o.position FROM {table} o WHERE o.document_id = d.id)" if search.is_sorted else "d.id"  # noqa: S608
     return Condition(f"d.id IN (SELECT document_id FROM {table})", {}, order=order)  # noqa: S608
+
+
+def selection_query(search: Condition, cells: list[int], since: datetime | None) -> tuple[str, dict[str, Any]]:
+    """SQL of (document_id, position), in order, and its parameters."""
+    values = {**search.params, "search_cells": cells, "since": since, "offset": search.offset, "limit": search.limit}
+    source = "cells_document d"
+    if search.terms is not None:
+        source, values["terms"] = _OF_CANDIDATES.format(candidates=_WITH_TERMS), in_cells(search.terms, cells)
+    elif search.guard not in (None, search.sql):
+        source = _OF_CANDIDATES.format(candidates=_GUARDED.format(guard=search.guard))
+    return _FIND.format(order=search.order, source=source, condition=search.sql), values

@@ -3,6 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
+from cells.search.indexing import terms_sweep, terms_update
 from cells.sweeping import blobs_sweep
 from cells.tokens import tokens_sweep
 from exports import queue
@@ -55,8 +56,14 @@ def expire() -> None:
     retention.expire()
 
 
+@shared_task(name=queue.INDEX)
+def index() -> None:
+    terms_update()
+
+
 @shared_task(name=queue.SWEEP)
 def sweep() -> None:
     retention.sweep()
     blobs_sweep()
+    terms_sweep()
     tokens_sweep(now=timezone.now())

@@ -1,47 +1,61 @@
 """One element of a search list each (`spec/v1.md §7.4`): checked, and turned into SQL that is true or false."""
 
 import json
+import re
 from typing import Any
 
 from cells.folding import words
-from cells.search import refusals
+from cells.search import assets, refusals, terms
 from cells.search.fields import COLUMNS, Scope
 from cells.search.refusals import SearchRefused
+from cells.search.terms import Clause
 
+#: Of longer lists, a guard in jsonpath costs more than the test that it spares.
+_GUARDED = 20
+#: Of longer lists the index is not asked: it compares each of its findings with each entry.
+_INDEXED = 1000
 _MODES = ("fulltext", "token", "wildcard")
 
 
-def in_(scope: Scope, where: str, element: dict[str, Any], languages: list[str] | None) -> str:
+def in_(scope: Scope, where: str, element: dict[str, Any], languages: list[str] | None) -> Clause:
     entries = refusals.array(f"{where}.in", refusals.needed(where, element, "in"))
     for index, entry in enumerate(entries):
         if isinstance(entry, str):
             refusals.searched(f"{where}.in[{index}]", entry)
-        elif entry is not None and not isinstance(entry, bool | int | float):
-            raise SearchRefused(f"{where}.in[{index}]", "must be a string, a number, true, false or null",
-                                "type_mismatch")  # fmt: skip
-    if "subsearch" in element:
-        raise SearchRefused(f"{where}.subsearch", "is not available in this version")
+        elif entry is not None and not isinstance(entry, bool):
+            refusals.number(f"{where}.in[{index}]", entry, "a string, a number, true, false or null")
     ways = [key for key in ("fields", "objecttype", "eas_field") if element.get(key) is not None]
     if not ways:
-        raise SearchRefused(f"{where}.fields", "fields or objecttype is required", "attribute_expected")
+        raise SearchRefused(f"{where}.fields", "fields, objecttype or eas_field is required", "attribute_expected")
     if len(ways) > 1:
         raise SearchRefused(f"{where}.{ways[1]}", f"excludes {ways[0]}")
-    if ways == ["eas_field"]:
-        raise SearchRefused(f"{where}.eas_field", "searching assets is not available in this version")
     if ways == ["objecttype"]:
-        return _linked(scope, where, element, entries)
+        return Clause(_linked(scope, where, element, entries), _terms(entries))
+    if ways == ["eas_field"]:
+        fields = [assets.PREFIX + refusals.string(f"{where}.eas_field", element["eas_field"])]
+        return any_of([_one_of(scope, f"{where}.eas_field", fields[0], entries, None)])
     fields = refusals.strings(f"{where}.fields", element["fields"])
-    tests = [_one_of(scope, f"{where}.fields[{index}]", path, entries, languages) for index, path in enumerate(fields)]
-    return any_of(tests)
+    return any_of(
+        [_one_of(scope, f"{where}.fields[{index}]", path, entries, languages) for index, path in enumerate(fields)]
+    )
 
 
-def any_of(tests: list[str]) -> str:
-    return f"({' OR '.join(tests)})" if tests else "false"
+def any_of(clauses: list[Clause]) -> Clause:
+    sql = " OR ".join(clause.sql for clause in clauses)
+    guard = terms.any_of((clause.guard for clause in clauses), " OR ")
+    return Clause(f"({sql})" if sql else "false", terms.any_of(clause.terms for clause in clauses), guard)
 
 
-def _one_of(scope: Scope, where: str, path: str, entries: list[Any], languages: list[str] | None) -> str:
+def all_of(clauses: list[Clause]) -> Clause:
+    sql = " AND ".join(clause.sql for clause in clauses)
+    guard = terms.all_of((clause.guard for clause in clauses), " AND ")
+    return Clause(f"({sql})" if sql else "true", terms.all_of(clause.terms for clause in clauses), guard)
+
+
+def _one_of(scope: Scope, where: str, path: str, entries: list[Any], languages: list[str] | None) -> Clause:
     if not scope.row and path in (*COLUMNS, "_global_object_id"):
-        return _column(scope, path, entries)
+        column = _column(scope, path, entries)
+        return Clause(column, guard=column)
     values = scope.values(where, path, languages)
     given = [entry for entry in entries if entry is not None]
     tests = []
@@ -49,7 +63,18 @@ def _one_of(scope: Scope, where: str, path: str, entries: list[Any], languages: 
         tests.append(f"EXISTS (SELECT FROM {values} f WHERE (f.v IN {_entries(scope, given)}) IS TRUE)")
     if None in entries:
         tests.append(f"NOT EXISTS (SELECT FROM {values} f WHERE f.v NOT IN ('null', '\"\"', '[]'))")
-    return any_of(tests)
+    known = _terms(entries) if scope.is_indexed(path) else None
+    return Clause(f"({' OR '.join(tests) or 'false'})", known, _guard(scope, path, entries))
+
+
+def _guard(scope: Scope, path: str, entries: list[Any]) -> str | None:
+    if None in entries or not 0 < len(entries) <= _GUARDED:
+        return None
+    return scope.may_hold(path, " || ".join(f"@ == {json.dumps(entry)}" for entry in entries))
+
+
+def _terms(entries: list[Any]) -> str | None:
+    return terms.any_of(map(terms.of_value, entries)) if len(entries) <= _INDEXED else None
 
 
 def _entries(scope: Scope, entries: list[Any]) -> str:
@@ -107,35 +132,45 @@ _TEXTS_IN = """(
     WHERE jsonb_typeof(t) = 'string' UNION ALL SELECT s FROM (SELECT {json}) s(s) WHERE jsonb_typeof(s) = 'string')"""
 
 
-def match(scope: Scope, where: str, element: dict[str, Any], languages: list[str] | None) -> str:
+def match(scope: Scope, where: str, element: dict[str, Any], languages: list[str] | None) -> Clause:
     text = refusals.searched(f"{where}.string", refusals.needed(where, element, "string"))
     mode = refusals.one_of(f"{where}.mode", element.get("mode") or "fulltext", _MODES)
-    operator, patterns = _patterns(text, mode, refusals.flag(where, element, "phrase", False))
+    known, operator, patterns = _patterns(text, mode, refusals.flag(where, element, "phrase", False))
     test = f"cells_words(f.v #>> '{{}}') {operator} ALL ({scope.params.add(patterns)}::text[])"
     given = element.get("fields")
     if given is None:
         texts = _TEXTS if languages is None else _TEXTS_IN.replace("{languages}", scope.params.add(languages))
-        texts = texts.replace("{json}", scope.json)
-        return f"EXISTS (SELECT FROM {texts} f(v) WHERE {test})"
+        return Clause(f"EXISTS (SELECT FROM {texts.replace('{json}', scope.json)} f(v) WHERE {test})", known)
     return any_of(
         [
-            f"EXISTS (SELECT FROM {scope.values(f'{where}.fields[{index}]', path, languages)} f"
-            f" WHERE jsonb_typeof(f.v) = 'string' AND {test})"
+            Clause(
+                f"EXISTS (SELECT FROM {scope.values(f'{where}.fields[{index}]', path, languages)} f"
+                f" WHERE jsonb_typeof(f.v) = 'string' AND {test})",
+                known if scope.is_indexed(path) else None,
+            )
             for index, path in enumerate(refusals.strings(f"{where}.fields", given))
         ]
     )
 
 
-def _patterns(text: str, mode: str, phrase: bool) -> tuple[str, list[str]]:
-    """Patterns over words with a space before and after each. Words hold nothing that a pattern could mistake."""
+def _patterns(text: str, mode: str, phrase: bool) -> tuple[str | None, str, list[str]]:
+    """(what the index knows of it, operator, patterns over words with a space before and after each). Words hold
+    nothing that a pattern could mistake."""
     if mode == "wildcard":
         asked = words(text, keep="*?")
         if any(sign in text for sign in "*?"):
-            return "~", [f" {word.replace('*', '[^ ]*').replace('?', '[^ ]')} " for word in asked]
+            known = terms.all_of(map(_of_wildcard, asked))
+            return known, "~", [f" {word.replace('*', '[^ ]*').replace('?', '[^ ]')} " for word in asked]
         mode = "token"
     else:
         asked = words(text)
+    known = terms.of_words(asked, prefix=mode == "fulltext")
     if phrase and asked:
-        return "~", [f" {'[^ ]* '.join(asked)}"] if mode == "fulltext" else [f" {' '.join(asked)} "]
+        return known, "~", [f" {'[^ ]* '.join(asked)}"] if mode == "fulltext" else [f" {' '.join(asked)} "]
     end = "% " if mode == "fulltext" else " "
-    return "LIKE", [f"% {word}{'%' if mode == 'fulltext' else end + '%'}" for word in asked]
+    return known, "LIKE", [f"% {word}{'%' if mode == 'fulltext' else end + '%'}" for word in asked]
+
+
+def _of_wildcard(word: str) -> str | None:
+    start = re.split(r"[*?]", word)[0]
+    return terms.of_words([start], prefix=start != word)

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from cells.search import assets
 from cells.search.refusals import SearchRefused
 
 _LONGEST_PATH = 512
@@ -52,6 +53,8 @@ class Scope:
 
     params: Params
     instance: str
+    #: In which times are meant that say no zone, here and in documents.
+    zone: str = "UTC"
     row: str = ""
     path: str = ""
 
@@ -64,7 +67,9 @@ class Scope:
         if not path or len(path) > _LONGEST_PATH or "" in path.split("."):
             raise SearchRefused(attribute, "is no path of a field")
         if path.startswith("_linked."):
-            raise SearchRefused(attribute, "searching assets is not available in this version")
+            if not path.startswith(assets.PREFIX):
+                raise SearchRefused(attribute, f"begins with {assets.PREFIX} or is no path of what is linked")
+            return assets.values(self.json, path.removeprefix(assets.PREFIX))
         allowed = "NULL" if languages is None else self.params.add(languages)
         if self.row:
             inner = path.removeprefix(self.path + ".")
@@ -81,24 +86,38 @@ class Scope:
         heads = {part for part in parts if part in ("_id", "_version")}
         return self._found(_BLOCK if heads else f"({_BODY})", self._which(parts), allowed)
 
+    def is_indexed(self, path: str) -> bool:
+        """Whether all that `values` gives for the path stands in `DocumentTerms`."""
+        return not path.startswith("_linked.") and (bool(self.row) or path not in (*TIMES, "_global_object_id"))
+
+    def may_hold(self, path: str, test: str) -> str | None:
+        """SQL without subqueries that is true if one of the values passes this test of jsonpath, or is an object.
+        None where the path does not lead into the body as it is."""
+        parts = path.split(".")
+        if self.row or path in TIMES or parts[0] in {*_ABSENT, "_linked"} or {"_id", "_version", "_value"} & set(parts):
+            return None
+        found = self._which(parts, f' ? (({test}) || @.type() == "object")', is_sure=False)
+        return f"(d.body @? {found})"
+
     def _found(self, json: str, path: str, languages: str) -> str:
         # The path by itself: PostgreSQL does not inline a function that is given a subquery, and that costs 20 times.
         paths = f"(SELECT {path} AS path OFFSET 0) p"
         return f"(SELECT v FROM {paths} CROSS JOIN LATERAL cells_values({json}, p.path, {languages}::text[]) v)"  # noqa: S608
 
-    def _which(self, parts: list[str]) -> str:
+    def _which(self, parts: list[str], test: str = "", *, is_sure: bool = True) -> str:
         """A doctype may hold dots, so each beginning of the path may be one. A path that begins with the name of
-        another of the cells' doctypes leads nowhere."""
+        another of the cells' doctypes leads nowhere (if that is to be sure)."""
         if len(parts) == 1:
-            return self._steps(parts)
+            return self._steps(parts, test)
         heads = [".".join(parts[:length]) for length in range(1, len(parts))]
         cases = [
-            f"WHEN d.doctype = {self.params.add(head)} THEN {self._steps(parts[length:])}"
+            f"WHEN d.doctype = {self.params.add(head)} THEN {self._steps(parts[length:], test)}"
             for length, head in enumerate(heads, 1)
         ]
-        known = _KNOWN.format(self.params.add(heads))
-        return f"(CASE {' '.join(reversed(cases))} WHEN {known} THEN NULL ELSE {self._steps(parts)} END)"
+        if is_sure:
+            cases.insert(0, f"WHEN {_KNOWN.format(self.params.add(heads))} THEN NULL")
+        return f"(CASE {' '.join(reversed(cases))} ELSE {self._steps(parts, test)} END)"
 
-    def _steps(self, parts: list[str]) -> str:
+    def _steps(self, parts: list[str], test: str = "") -> str:
         steps = ("[*]" * (_LISTS - 1)).join(f".{json.dumps(part)}" for part in parts)
-        return f"{self.params.add(f'lax ${steps}' + '[*]' * _LISTS)}::jsonpath"
+        return f"{self.params.add(f'lax ${steps}' + '[*]' * _LISTS + test)}::jsonpath"

@@ -1,18 +1,22 @@
 """`range` and `changelog_range` (`spec/v1.md §7.4`)."""
 
-from datetime import datetime
+import json
+from datetime import timedelta
 from typing import Any
 
 from cells.search import refusals
 from cells.search.dates import instant, looks_like_a_date
 from cells.search.fields import CREATED, MODIFIED, TIMES, Scope
 from cells.search.refusals import SearchRefused
+from cells.search.terms import Clause
 
 #: (operator, value) of each bound that is given.
 _Bounds = list[tuple[str, Any]]
+#: No two time zones are further apart.
+_ZONES_APART = timedelta(days=2)
 
 
-def range_(scope: Scope, where: str, element: dict[str, Any], languages: list[str] | None) -> str:
+def range_(scope: Scope, where: str, element: dict[str, Any], languages: list[str] | None) -> Clause:
     """Numbers are compared with numbers, dates by the instant they begin, other strings by code point. A date range
     as a value (`{"from", "to"}`) is in when it overlaps."""
     field = refusals.string(f"{where}.field", refusals.needed(where, element, "field"))
@@ -26,45 +30,75 @@ def range_(scope: Scope, where: str, element: dict[str, Any], languages: list[st
     for key, value in given.items():
         if isinstance(value, str):
             refusals.searched(f"{where}.{key}", value)
-        elif not refusals.is_number(value):
-            raise SearchRefused(f"{where}.{key}", "must be a number or a string", "type_mismatch")
+        else:
+            refusals.number(f"{where}.{key}", value, "a number or a string")
     if len({isinstance(value, str) for value in given.values()}) > 1:
         raise SearchRefused(f"{where}.to", "must be of the same type as from", "type_mismatch")
     is_date = all(isinstance(value, str) and looks_like_a_date(value) for value in given.values())
     if is_date:
-        given = {key: _instant(f"{where}.{key}", value, last=key == "to") for key, value in given.items()}
+        for key, value in given.items():
+            _check_date(f"{where}.{key}", value)
     elif not scope.row and field in TIMES:
         raise SearchRefused(f"{where}.{next(iter(given))}", "is no ISO date")
     bounds = [(signs[key], value) for key, value in given.items()]
     if is_date and not scope.row and field in TIMES:
-        return _compared(scope, TIMES[field], bounds, "timestamptz")
+        test = _dates(scope, TIMES[field], bounds)
+        return Clause(test, guard=test)
     values = scope.values(f"{where}.field", field, languages)
-    return f"EXISTS (SELECT FROM {values} f WHERE {_test(scope, bounds, is_date)})"
+    test = f"EXISTS (SELECT FROM {values} f WHERE {_test(scope, bounds, is_date)})"
+    return Clause(test, guard=scope.may_hold(field, " && ".join(_guards(bounds, is_date))))
 
 
 def _test(scope: Scope, bounds: _Bounds, is_date: bool) -> str:
     text = "(f.v #>> '{}')"
     if is_date:
-        dates = _compared(scope, f"cells_instant({text}, false)", bounds, "timestamptz")
+        dates = _dates(scope, _instant(scope, text, "false"), bounds)
         overlaps = " AND ".join(_overlap(scope, sign, value) for sign, value in bounds)
-        return f"CASE jsonb_typeof(f.v) WHEN 'string' THEN {dates} WHEN 'object' THEN {_IS_RANGE} AND {overlaps} END"
+        ends = {name: f"coalesce(f.v ->> '{name}', '')" for name in ("from", "to")}
+        known = " AND ".join(f"({end} = '' OR {_instant(scope, end, 'false')} IS NOT NULL)" for end in ends.values())
+        span = f"{known} AND {ends['from']} || {ends['to']} <> '' AND {overlaps}"
+        return f"CASE jsonb_typeof(f.v) WHEN 'string' THEN {dates} WHEN 'object' THEN {span} END"
     if isinstance(bounds[0][1], str):
         return f"jsonb_typeof(f.v) = 'string' AND {_compared(scope, text, bounds, 'text')}"
     numbers = _compared(scope, f"{text}::numeric", [(sign, str(value)) for sign, value in bounds], "numeric")
     return f"CASE WHEN jsonb_typeof(f.v) = 'number' THEN {numbers} END"
 
 
-_ENDS = {"from": "coalesce(f.v ->> 'from', '')", "to": "coalesce(f.v ->> 'to', '')"}
-_OK = "({0} = '' OR cells_instant({0}, false) IS NOT NULL)"
-_IS_RANGE = f"{_OK.format(_ENDS['from'])} AND {_OK.format(_ENDS['to'])} AND {_ENDS['from']} || {_ENDS['to']} <> ''"
+def _guards(bounds: _Bounds, is_date: bool) -> list[str]:
+    """The bounds in jsonpath; those of dates wider, by their days alone."""
+    if not is_date:
+        return [f"@ {sign} {json.dumps(value)}" for sign, value in bounds]
+    guards = ['@.type() == "string"']
+    for sign, value in bounds:
+        try:
+            if sign.startswith(">"):
+                day = (instant(value, last=False) - _ZONES_APART).date().isoformat()
+                guards.append(f'(@ >= "{day}" || @ == "{day[:7]}" || @ == "{day[:4]}")')
+            else:
+                guards.append(f'@ < "{(instant(value, last=True) + _ZONES_APART).date().isoformat()}~"')
+        except OverflowError:  # there is no day before the year 1, nor after 9999
+            continue
+    return guards
 
 
-def _overlap(scope: Scope, sign: str, value: object) -> str:
+def _overlap(scope: Scope, sign: str, value: str) -> str:
     """A range that is open at an end goes on for ever there."""
     last = sign.startswith(">")
-    end = _ENDS["to" if last else "from"]
-    test = _compared(scope, f"cells_instant({end}, {str(last).lower()})", [(sign, value)], "timestamptz")
-    return f"({end} = '' OR {test})"
+    end = f"coalesce(f.v ->> '{'to' if last else 'from'}', '')"
+    return f"({end} = '' OR {_dates(scope, _instant(scope, end, str(last).lower()), [(sign, value)])})"
+
+
+def _instant(scope: Scope, text: str, last: str) -> str:
+    return f"cells_instant({text}, {last}, '{scope.zone}')"
+
+
+def _dates(scope: Scope, sql: str, bounds: _Bounds) -> str:
+    """`>` and `>=` are of the first instant that a date stands for, `<` and `<=` of the last."""
+    tests = [
+        f"{sql} {sign} {_instant(scope, f'{scope.params.add(value)}::text', str(sign.startswith('<')).lower())}"
+        for sign, value in bounds
+    ]
+    return f"({' AND '.join(tests)})"
 
 
 def _compared(scope: Scope, sql: str, bounds: _Bounds, kind: str) -> str:
@@ -73,25 +107,31 @@ def _compared(scope: Scope, sql: str, bounds: _Bounds, kind: str) -> str:
     return f"({' AND '.join(tests)})"
 
 
-def changelog_range(scope: Scope, where: str, element: dict[str, Any], languages: list[str] | None) -> str:
+def changelog_range(scope: Scope, where: str, element: dict[str, Any], languages: list[str] | None) -> Clause:
     """Our documents know when they came and when they were last written: `insert` is the one, all else the other.
-    With neither bound it is true of every document."""
+    With neither bound it is true of every document. Nobody notes who wrote, or why: who asks finds nothing."""
     if scope.row:
         raise SearchRefused(where, "a row of a table has no changelog")
     operation = refusals.one_of(f"{where}.operation", element.get("operation") or "", ("insert", "update", ""))
-    for key in ("user", "comment"):
-        if element.get(key) not in (None, ""):
-            raise SearchRefused(f"{where}.{key}", "is not available in this version: it is not recorded")
     bounds: _Bounds = []
     for key, sign in (("from", ">="), ("to", "<=")):
         if element.get(key) is not None:
             value = refusals.string(f"{where}.{key}", element[key])
-            bounds.append((sign, _instant(f"{where}.{key}", value, last=key == "to")))
-    return _compared(scope, CREATED if operation == "insert" else MODIFIED, bounds, "timestamptz") if bounds else "true"
+            _check_date(f"{where}.{key}", value)
+            bounds.append((sign, value))
+    if element.get("user") is not None:
+        refusals.number(f"{where}.user", element["user"], "an id")
+        return Clause("false")
+    if element.get("comment") not in (None, ""):
+        refusals.searched(f"{where}.comment", element["comment"])
+        return Clause("false")
+    test = _dates(scope, CREATED if operation == "insert" else MODIFIED, bounds) if bounds else "true"
+    return Clause(test, guard=test)
 
 
-def _instant(where: str, text: str, *, last: bool) -> datetime:
+def _check_date(where: str, text: str) -> None:
     try:
-        return instant(text, last=last)
+        instant(text, last=False)
+        instant(text, last=True)
     except (ValueError, OverflowError) as error:
         raise SearchRefused(where, f"{text[:40]!r} is no ISO date") from error

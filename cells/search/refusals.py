@@ -1,5 +1,6 @@
 """Why a definition is refused, and the small checks its rules are made of."""
 
+import math
 from collections.abc import Collection
 from typing import Any
 
@@ -56,6 +57,14 @@ def needed(attribute: str, element: dict[str, Any], key: str) -> Any:
     if element.get(key) is None:
         raise SearchRefused(f"{attribute}.{key}", "is required", "attribute_expected")
     return element[key]
+
+
+def number(attribute: str, value: object, name: str) -> Any:
+    if not is_number(value):
+        raise SearchRefused(attribute, f"must be {name}", "type_mismatch")
+    if not math.isfinite(value):
+        raise SearchRefused(attribute, "is too large")
+    return value
 
 
 def is_number(value: object) -> bool:
