@@ -1,5 +1,7 @@
 """Which files go out and in which renditions: `eas_fields`, `classes`, `assets` (`spec/v1.md §4.3, §8.2`)."""
 
+from django.conf import settings
+
 from exports.api.v1 import checks
 
 CLASSES = ("image", "audio", "video", "office", "other")
@@ -14,6 +16,10 @@ _CUSTOM_CHOICES = {
 }
 _QUALITIES = ("small", "low", "medium", "high", "maximum")
 _PIXELS = ("custom_size_pixel", "custom_width_pixel", "custom_height_pixel", "dpi")
+#: What no picture has more of; WebP ends at 16,383.
+_MOST_PIXELS = 65_535
+_WITHOUT_CMYK = ("png", "bmp", "webp")
+_CUT = ("left", "top", "width", "height")
 
 
 def eas_fields(attribute: str, value: object) -> dict[str, object]:
@@ -117,8 +123,9 @@ def _custom_version(attribute: str, version: dict[str, object], class_name: str 
         raise checks.invalid_value(f"{attribute}.type", "custom is for images only")
     if ("custom" in version) == ("custom_version_preset" in version):
         raise checks.attribute_expected(f"{attribute}.custom", "exactly one of custom and custom_version_preset")
-    if "custom" in version:
-        _custom(f"{attribute}.custom", version["custom"])
+    if "custom_version_preset" in version:
+        raise checks.invalid_value(f"{attribute}.custom_version_preset", "names a preset, and there are none")
+    _custom(f"{attribute}.custom", version["custom"])
 
 
 def _custom(attribute: str, value: object) -> None:
@@ -131,9 +138,49 @@ def _custom(attribute: str, value: object) -> None:
             checks.one_of(f"{attribute}.{key}", custom[key], _QUALITIES)
     for key in _PIXELS:
         if key in custom:
-            checks.integer(f"{attribute}.{key}", custom[key], least=1)
-    if "watermark" in custom:
-        checks.boolean(f"{attribute}.watermark", custom["watermark"])
+            checks.integer(f"{attribute}.{key}", custom[key], least=1, most=_MOST_PIXELS)
+    _size(attribute, custom)
+    if custom.get("colorspace") == "cmyk" and custom.get("format") in _WITHOUT_CMYK:
+        raise checks.invalid_value(f"{attribute}.colorspace", f"cmyk cannot be in {custom['format']}")
+    if checks.boolean(f"{attribute}.watermark", custom.get("watermark", False)) and not settings.WATERMARK_FILE:
+        raise checks.invalid_value(f"{attribute}.watermark", "is not available: this server has no WATERMARK_FILE")
+    if custom.get("colorprofile") is not None:
+        raise checks.invalid_value(f"{attribute}.colorprofile", "names a colour profile, and there are none")
+    if custom.get("transform") is not None:
+        _transform(f"{attribute}.transform", custom["transform"])
+
+
+def _size(attribute: str, custom: dict[str, object]) -> None:
+    """A size needs the numbers that make it."""
+    kind = custom.get("custom_size")
+    if custom.get("size") == "keep" or (kind is None and custom.get("size") is None):
+        return
+    if kind is None:
+        raise checks.attribute_expected(f"{attribute}.custom_size")
+    box = ("custom_width_pixel", "custom_height_pixel")
+    for key in box if kind in ("cover", "contain") else ("custom_size_pixel",):
+        if key not in custom:
+            raise checks.attribute_expected(f"{attribute}.{key}")
+
+
+def _transform(attribute: str, value: object) -> None:
+    """Our shape, as none is told: turned clockwise, then mirrored, then cut. {} changes nothing."""
+    transform = checks.mapping(attribute, value)
+    for key in transform:
+        if key not in ("rotate", "mirror", "crop"):
+            raise checks.invalid_value(f"{attribute}.{key}"[:200], "is none of rotate, mirror, crop")
+    turn = checks.integer(f"{attribute}.rotate", transform.get("rotate", 0), least=0)
+    if turn not in (0, 90, 180, 270):
+        raise checks.invalid_value(f"{attribute}.rotate", "is none of 0, 90, 180, 270")
+    if "mirror" in transform:
+        checks.one_of(f"{attribute}.mirror", transform["mirror"], ("horizontal", "vertical"))
+    if "crop" in transform:
+        cut = checks.mapping(f"{attribute}.crop", transform["crop"])
+        for key in _CUT:
+            if key not in cut:
+                raise checks.attribute_expected(f"{attribute}.crop.{key}")
+            least = 0 if key in ("left", "top") else 1
+            checks.integer(f"{attribute}.crop.{key}", cut[key], least=least, most=_MOST_PIXELS)
 
 
 def _percent(text: str) -> bool:
@@ -145,5 +192,8 @@ def _metadata(attribute: str, value: object, class_name: str | None) -> None:
         raise checks.invalid_value(attribute, "is for images, audio and video only")
     if isinstance(value, str):
         checks.one_of(attribute, value, _METADATA)
+        if value == "remove" and class_name in ("audio", "video"):
+            raise checks.invalid_value(attribute, "remove is available for images only")
     else:
-        checks.integer(attribute, value, least=1)
+        number = checks.integer(attribute, value, least=1)
+        raise checks.invalid_value(attribute, f"there is no metadata profile {number}")

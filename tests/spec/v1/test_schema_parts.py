@@ -57,6 +57,9 @@ def test_legacy_assets_become_versions() -> None:
         ("classes", {"image": [{"type": "custom", "custom": {"quality": "101"}}]}, "invalid_value"),
         ("classes", {"office": [{"type": "original", "metadata": "keep"}]}, "invalid_value"),
         ("classes", {"image": [{"type": "original", "metadata": "some"}]}, "invalid_value"),
+        ("classes", {"image": [{"type": "original", "metadata": 3}]}, "invalid_value"),
+        ("classes", {"video": [{"type": "original", "metadata": "remove"}]}, "invalid_value"),
+        ("classes", {"image": [{"type": "custom", "custom_version_preset": "press"}]}, "invalid_value"),
         ("assets", {"1": {"versions": {}}}, "type_mismatch"),
         ("assets", {"1": {"json": 1}}, "type_mismatch"),
         ("eas_fields", {"a.b": {"files": 1}}, "type_mismatch"),
@@ -72,8 +75,48 @@ def test_rules_for_files_are_checked(name: str, value: object, fault: str) -> No
 
 def test_transform_belongs_to_assets() -> None:
     """§8.2: `transform` only under `assets`."""
-    rule = {"1": {"versions": [{"type": "custom", "custom": {"transform": {}, "jpeg_quality": "80"}}]}}
-    assert checked("assets", rule) == rule
+    whole = {"rotate": 270, "mirror": "vertical", "crop": {"left": 0, "top": 0, "width": 1, "height": 1}}
+    for transform in ({}, whole):
+        rule = {"1": {"versions": [{"type": "custom", "custom": {"transform": transform, "jpeg_quality": "80"}}]}}
+        assert checked("assets", rule) == rule
+
+
+@pytest.mark.parametrize(
+    ("custom", "fault"),
+    [
+        ({"size": "custom"}, "attribute_expected"),
+        ({"custom_size": "width"}, "attribute_expected"),
+        ({"custom_size": "width", "custom_width_pixel": 5}, "attribute_expected"),
+        ({"custom_size": "cover", "custom_width_pixel": 5}, "attribute_expected"),
+        ({"custom_size": "width", "custom_size_pixel": 0}, "invalid_value"),
+        ({"custom_size": "width", "custom_size_pixel": 65_536}, "invalid_value"),
+        ({"custom_size": "width", "custom_size_pixel": "5"}, "type_mismatch"),
+        ({"colorspace": "cmyk", "format": "png"}, "invalid_value"),
+        ({"watermark": True}, "invalid_value"),
+        ({"watermark": 1}, "type_mismatch"),
+        ({"colorprofile": "Adobe"}, "invalid_value"),
+        ({"transform": {"rotate": 45}}, "invalid_value"),
+        ({"transform": {"rotate": "90"}}, "type_mismatch"),
+        ({"transform": {"mirror": "both"}}, "invalid_value"),
+        ({"transform": {"shear": 1}}, "invalid_value"),
+        ({"transform": {"crop": {"left": 0}}}, "attribute_expected"),
+        ({"transform": {"crop": {"left": 0, "top": 0, "width": 0, "height": 1}}}, "invalid_value"),
+    ],
+)
+def test_a_rendition_that_cannot_be_made_is_refused(custom: dict[str, object], fault: str) -> None:
+    """§8.2, `custom`: what is asked for must be possible, as far as one can tell without the picture."""
+    assert check_refusal("assets", {"1": {"versions": [{"type": "custom", "custom": custom}]}}) == fault
+
+
+def test_a_watermark_needs_one_on_the_server(settings) -> None:
+    rule = {"image": [{"type": "custom", "custom": {"watermark": True}}]}
+    settings.WATERMARK_FILE = "/somewhere/mark.png"
+    assert checked("classes", rule) == rule
+
+
+def test_a_size_that_is_kept_needs_no_numbers() -> None:
+    rule = {"image": [{"type": "custom", "custom": {"size": "keep", "custom_size": "width"}}]}
+    assert checked("classes", rule) == rule
 
 
 @pytest.mark.parametrize(
