@@ -1,6 +1,9 @@
 """Generations of a cell: one is visible; another is filled beside it, switched to at once, and dropped later."""
 
-from django.db import connection
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connection, transaction
 from django.db.models import Max
 
 from cells.errors import CellNotFound
@@ -21,17 +24,29 @@ _DROP = (
     f"DELETE FROM cells_fileversion WHERE id = ANY(ARRAY({_VERSIONS}))",  # noqa: S608
     f"DELETE FROM cells_file WHERE id = ANY(ARRAY({_FILES}))",  # noqa: S608
     f"DELETE FROM cells_document WHERE id = ANY(ARRAY({_DOCUMENTS}))",  # noqa: S608
-    "DELETE FROM cells_usage WHERE cell_id = %(cell)s AND generation = %(generation)s",
 )
+_DROP_USAGE = "DELETE FROM cells_usage WHERE cell_id = %(cell)s AND generation = %(generation)s"
 
 
-def new_generation(cell: Cell) -> int:
-    """Reserves a generation that nobody sees, to be filled and then switched to."""
+def new_generation(cell: Cell, *, above: int = 0) -> int:
+    """Reserves a generation that nobody sees, to be filled and then switched to.
+
+    `above`: the highest number that somebody may still be filling, though it was dropped.
+    """
     with cell_writing(cell) as locked:
         newest = Usage.objects.filter(cell=locked).aggregate(newest=Max("generation"))["newest"] or 0
-        number = max(newest, locked.generation) + 1
+        number = max(newest, locked.generation, above) + 1
         Usage.objects.create(cell=locked, generation=number, bytes=0)
     return number
+
+
+@contextmanager
+def generation_writing(cell: Cell, generation: int) -> Iterator[None]:
+    """A transaction that fills a generation nobody sees, and holds it alone. CellNotFound when it was dropped."""
+    with transaction.atomic():
+        if not Usage.objects.select_for_update().filter(cell=cell, generation=generation).exists():
+            raise CellNotFound(name=f"{cell.name} in generation {generation}")
+        yield
 
 
 def switch_generation(cell: Cell, generation: int) -> int:
@@ -53,13 +68,19 @@ def drop_generation(cell: Cell, generation: int) -> None:
     """
     place = {"cell": cell.pk, "generation": generation, "rows": _ROWS}
     for statement in _DROP:
-        removed = _ROWS
-        while removed >= _ROWS:
-            with cell_writing(cell) as locked, connection.cursor() as cursor:
-                if generation == locked.generation:
-                    raise ValueError(f"generation {generation} of {cell.name} is in use")
-                cursor.execute(statement, place)
-                removed = cursor.rowcount
+        while _drop(cell, generation, [statement], place) >= _ROWS:
+            pass
+    # Whoever still fills it holds its usage, and commits before that goes; what came then goes with it.
+    _drop(cell, generation, [_DROP_USAGE, *_DROP], {**place, "rows": None})
+
+
+def _drop(cell: Cell, generation: int, statements: list[str], place: dict[str, int | None]) -> int:
+    with cell_writing(cell) as locked, connection.cursor() as cursor:
+        if generation == locked.generation:
+            raise ValueError(f"generation {generation} of {cell.name} is in use")
+        for statement in statements:
+            cursor.execute(statement, place)
+        return cursor.rowcount
 
 
 def generations_remove(cell: Cell) -> None:

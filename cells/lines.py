@@ -72,10 +72,10 @@ def _line(number: int, line: bytes) -> Line:
     return Line(number, doctype, doc_id, deleted, "{}" if deleted else line.decode())
 
 
-def checked_json(text: bytes, deepest: int = DEEPEST) -> Any:
+def checked_json(text: bytes, deepest: int = DEEPEST, longest: int = LONGEST_LINE) -> Any:
     """The value, or Refusal for what PostgreSQL or our limits do not take."""
-    if len(text) > LONGEST_LINE:
-        raise Refusal(f"longer than {LONGEST_LINE} bytes")
+    if len(text) > longest:
+        raise Refusal(f"longer than {longest} bytes")
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:

@@ -6,6 +6,7 @@ held only while the table is merged into it. A load must come to that within a d
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from django.utils import timezone
 from cells.batches import Opener
 from cells.blobs import BlobStore
 from cells.errors import NameRefused, QuotaExceeded
+from cells.generations import generation_writing
 from cells.mediatypes import media_type_of
 from cells.models import Cell
 from cells.quota import bytes_used, cell_writing, quota_check
@@ -88,7 +90,7 @@ _REFUSED = """
 class LoadItem(NamedTuple):
     """A file, or without `open` a folder. `open` may be called twice.
 
-    `size` is what is expected of it, 0 when not known.
+    `size` is what is expected of it, 0 when not known; `sha256`, if known, is what the content must have.
     """
 
     path: str
@@ -96,6 +98,9 @@ class LoadItem(NamedTuple):
     open: Opener | None = None
     executable: bool = False
     size: int = 0
+    #: "" is what the name says.
+    content_type: str = ""
+    sha256: str = ""
 
 
 @dataclass
@@ -121,7 +126,8 @@ def files_load(
 
     Folders above an item are made; of two items with one path the later counts. What cannot be put is left out and
     told to `refuse` (path, reason); `watch` gets the plain bytes read so far. `generation` is the visible one unless
-    named. Raises QuotaExceeded as soon as it is certain.
+    named; of another one the quota counts when it is switched to, and the cell is not held. Raises QuotaExceeded as
+    soon as it is certain.
     """
     stage = _Stage(cell, generation, refuse)
     with BlobStore().batch() as batch:
@@ -130,6 +136,8 @@ def files_load(
             n, path, item = numbered.popleft()
             if isinstance(stored, OSError):
                 stage.refuse(path, stored.strerror or str(stored))
+            elif item.sha256 and item.sha256 != stored.sha256:
+                stage.refuse(path, "its SHA-256 is another than it should be")
             else:
                 stage.add(n, path, item, stored.sha256, stored.size)
                 watch(stage.report.bytes)
@@ -162,6 +170,7 @@ class _Stage:
         self.report = LoadReport()
         self._cell = cell
         self._generation = generation
+        self._quota = cell.quota if generation is None else None
         self._tell = refuse
         self._rows: list[tuple[object, ...]] = []
         self._row_bytes = self._chunk = self._added = 0
@@ -174,12 +183,12 @@ class _Stage:
 
     def check_size(self, size: int) -> None:
         """Refuse, before it is read, a file that the cell can neither take nor hold already."""
-        quota = self._cell.quota
+        quota = self._quota
         if quota is not None and size > quota and size > (used := bytes_used(self._cell)):
             raise QuotaExceeded(quota=quota, used=used, needed=size)
 
     def add(self, n: int, path: str, item: LoadItem, sha256: str | None, size: int) -> None:
-        kind = media_type_of(path) if sha256 else ""
+        kind = (item.content_type or media_type_of(path)) if sha256 else ""
         names = path, folder_of(path), sha256, kind
         self._rows.append((n, self._chunk, size, *names, sha256 is None, item.executable, item.mtime))
         self._row_bytes += size
@@ -193,8 +202,8 @@ class _Stage:
                 copy.set_types(list(_KINDS.values()))
                 for row in self._rows:
                     copy.write_row(row)
-            if self._cell.quota is not None:
-                place = {"cell": self._cell.pk, "generation": self._generation or self._cell.generation}
+            if self._quota is not None:
+                place = {"cell": self._cell.pk, "generation": self._cell.generation}
                 cursor.execute(_ADDED, {**place, "chunk": self._chunk})
                 self._added += cursor.fetchone()[0]
                 if self._added:
@@ -204,9 +213,8 @@ class _Stage:
         self._chunk += 1
 
     def merge(self) -> None:
-        with cell_writing(self._cell) as locked, connection.cursor() as cursor:
-            generation = self._generation or locked.generation
-            place = {"cell": locked.pk, "generation": generation, "now": timezone.now()}
+        with self._writing() as generation, connection.cursor() as cursor:
+            place = {"cell": self._cell.pk, "generation": generation, "now": timezone.now()}
             cursor.execute(_PREPARE, place)
             cursor.execute(_REFUSE_BELOW)
             while cursor.rowcount:
@@ -222,6 +230,15 @@ class _Stage:
         with connection.cursor() as cursor:
             self._tell_refused(cursor)
             cursor.execute("DROP TABLE files_stage")
+
+    @contextmanager
+    def _writing(self) -> Iterator[int]:
+        if self._generation is None:
+            with cell_writing(self._cell) as locked:
+                yield locked.generation
+        else:
+            with generation_writing(self._cell, self._generation):
+                yield self._generation
 
     def _tell_refused(self, cursor: CursorWrapper) -> None:
         last = ""

@@ -10,4 +10,9 @@ class ExportsConfig(AppConfig):
 
         # A sealed manifest keeps the blobs it names.
         REFERENCES.append("SELECT sha256 FROM exports_runentry WHERE pack_offset IS NULL")
+        # And an import the archive that it reads, and reads again after a loss.
+        REFERENCES.append(
+            "SELECT substr(source, 6) AS sha256 FROM exports_import "
+            "WHERE state IN ('pending', 'processing') AND source LIKE 'blob:%'"
+        )
         REFERENCES.append("SELECT sha256 FROM exports_rendition")

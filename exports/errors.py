@@ -183,6 +183,13 @@ class ImportLost(DomainError):
     kind = Kind.UNAVAILABLE
 
 
+class ImportStopped(DomainError):
+    """Import {import_id} was stopped."""
+
+    code = "import_stopped"
+    kind = Kind.CONFLICT
+
+
 class ArchiveUnreadable(DomainError):
     """The archive cannot be read: {reason}."""
 
@@ -233,8 +240,41 @@ class ArchiveTooLarge(DomainError):
     kind = Kind.TOO_LARGE
 
 
-class ImportConflict(DomainError):
-    """{path!r} is a file here and a folder there: cell and archive cannot be joined."""
+class MoveRunning(DomainError):
+    """export: an archive is already being created"""
 
-    code = "import_conflict"
+    code = "move_running"
     kind = Kind.CONFLICT
+
+
+class MoveMacInvalid(DomainError):
+    """exports: invalid mac"""
+
+    code = "move_mac_invalid"
+    kind = Kind.FORBIDDEN
+
+
+class MoveNotFound(DomainError):
+    """exports: not found"""
+
+    code = "move_not_found"
+    kind = Kind.NOT_FOUND
+
+
+class MoveExpired(DomainError):
+    """exports: has expired"""
+
+    code = "move_expired"
+    kind = Kind.NOT_FOUND
+
+
+class CursorInvalid(DomainError):
+    """export: cursor is invalid"""
+
+    code = "cursor_invalid"
+
+
+class TooManyParts(DomainError):
+    """export: more than {limit} parts; a larger parts_size makes fewer"""
+
+    code = "too_many_parts"

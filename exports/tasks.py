@@ -10,6 +10,8 @@ from exports import queue
 from exports.services import (
     delivery,
     delivery_lifecycle,
+    import_lifecycle,
+    imports,
     lifecycle,
     notifications,
     retention,
@@ -22,6 +24,11 @@ from exports.services import (
 @shared_task(name=queue.RUN_EXPORT)
 def run_export(run_id: int) -> None:
     running.run_export(run_id=run_id)
+
+
+@shared_task(name=queue.RUN_IMPORT)
+def run_import(import_id: int) -> None:
+    imports.run_import(import_id=import_id)
 
 
 @shared_task(name=queue.WRITE_VOLUMES)
@@ -43,6 +50,7 @@ def notify(notification_id: int) -> None:
 def requeue_lost() -> None:
     lifecycle.requeue_lost()
     delivery_lifecycle.deliveries_requeue()
+    import_lifecycle.imports_requeue()
     notifications.notifications_requeue()
 
 
@@ -64,6 +72,7 @@ def index() -> None:
 @shared_task(name=queue.SWEEP)
 def sweep() -> None:
     retention.sweep()
+    imports.imports_sweep()
     blobs_sweep()
     terms_sweep()
     tokens_sweep(now=timezone.now())

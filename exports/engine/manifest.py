@@ -29,7 +29,7 @@ class Seal:
         self.count += 1
         self.bytes += entry.size
         self.newest = max(self.newest, entry.mtime)
-        self._hash.update(repr(entry[1:11]).encode())
+        self._hash.update(repr((entry[1:11], entry.pack_offset is not None)).encode())
 
     def miss(self, path: str, reason: str) -> None:
         self._hash.update(repr((path, reason)).encode())
@@ -61,7 +61,8 @@ def _line(entry: Entry) -> bytes:
     if entry.is_folder:
         content = ""
     executable = ', "executable": true' if entry.mode & 0o100 and not entry.is_folder else ""
-    text = f'{{"name": {quoted(entry.name)}{path}{content}, "mtime": "{timestamp(entry.mtime)}"{executable}}}'
+    generated = ', "generated": true' if entry.pack_offset is not None else ""
+    text = f'{{"name": {quoted(entry.name)}{path}{content}, "mtime": "{timestamp(entry.mtime)}"{executable}{generated}}}'
     return text.encode()
 
 

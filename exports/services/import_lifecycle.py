@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Max, Q
 from django.utils import timezone
 
 from cells.errors import CellNotFound, DomainError
@@ -78,7 +78,8 @@ def heartbeat(row: Import, **progress: object) -> None:
 @transaction.atomic
 def generation_reserve(row: Import) -> int:
     """A generation of the cell to be filled by this import; written down with the import, so that none is forgotten."""
-    row.generation = new_generation(row.cell)
+    newest = Import.objects.filter(cell=row.cell).aggregate(newest=Max("generation"))["newest"] or 0
+    row.generation = new_generation(row.cell, above=newest)
     heartbeat(row, generation=row.generation)
     return row.generation
 

@@ -8,7 +8,8 @@ import pytest
 from django.contrib.auth.models import User
 
 from cells.blobs import blob_verify
-from cells.errors import QuotaExceeded
+from cells.errors import CellNotFound, QuotaExceeded
+from cells.generations import drop_generation, new_generation
 from cells.loading import LoadItem, files_load
 from cells.models import Cell, File, FileVersion
 from tests.cells.loads import contents, item, load_items
@@ -77,9 +78,19 @@ def test_long_paths_that_share_their_first_300_characters_are_told_apart(cell: C
 
 def test_another_generation_can_be_filled_unseen(cell: Cell):
     load_items(cell, item("f", b"visible"))
-    load_items(cell, item("f", b"next"), item("g", b"next"), generation=2)
+    unseen = new_generation(cell)
+    load_items(cell, item("f", b"next"), item("g", b"next"), generation=unseen)
     assert contents(cell) == {"f": b"visible"}
-    assert File.objects.filter(cell=cell, generation=2).count() == 2
+    assert File.objects.filter(cell=cell, generation=unseen).count() == 2
+
+
+def test_a_generation_that_was_dropped_takes_nothing_any_more(cell: Cell):
+    """Its filler may be a worker that lost its lease and does not know it yet."""
+    dropped = new_generation(cell)
+    drop_generation(cell, dropped)
+    with pytest.raises(CellNotFound):
+        load_items(cell, item("f", b"late"), generation=dropped)
+    assert not File.objects.filter(cell=cell).exists()
 
 
 def test_a_source_of_items_that_breaks_leaves_the_cell_as_it_was(cell: Cell, store: Path):

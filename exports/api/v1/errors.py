@@ -47,7 +47,11 @@ class ExportErrors(V1Errors):
                 "archive_too_large",
                 "archive_version_unknown",
                 "cell_busy",
-                "import_conflict",
+                "cursor_invalid",
+                "move_expired",
+                "move_mac_invalid",
+                "move_not_found",
+                "move_running",
                 "no_archive",
                 "nothing_to_dismiss",
                 "nothing_to_undo",
@@ -58,6 +62,7 @@ class ExportErrors(V1Errors):
         "import_lease_lost": _INTERNAL,
         "import_lost": _INTERNAL,
         "entries_damaged": Shape(500, "server", "error.server.internal_file_error"),
+        "import_stopped": _INTERNAL,
     }
 
     def _domain(self, error: DomainError) -> tuple[int, dict[str, Any]]:

@@ -1,0 +1,124 @@
+"""Documents as an archive has them, with rev and times, into a generation that nobody sees."""
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from typing import NamedTuple
+
+import psycopg
+from django.db import DataError, connection, transaction
+
+from cells.generations import generation_writing
+from cells.models import Cell
+
+_ROWS = 2_000
+_BYTES = 8 << 20
+_DATA_ERRORS = (psycopg.DataError, DataError)
+
+_STAGE = """
+    CREATE TEMP TABLE IF NOT EXISTS documents_restore (doctype text COLLATE "C", doc_id text COLLATE "C", rev text,
+        created_at timestamptz, updated_at timestamptz, body text[], without text[], line jsonb);
+    ALTER TABLE documents_restore ALTER line SET STORAGE EXTERNAL;
+    TRUNCATE documents_restore
+"""
+_COPY = "COPY documents_restore FROM STDIN"
+_STORE = """
+    WITH body AS MATERIALIZED (
+        SELECT doctype, doc_id, rev, created_at, updated_at, CASE WHEN without IS NULL THEN line #> body
+            ELSE (line #> body) #- (without || '{HashedCredential}') #- (without || '{HashAlgorithm}')
+                 #- (without || '{HashAttributes}') END AS body
+        FROM documents_restore
+    )
+    INSERT INTO cells_document (cell_id, generation, doctype, doc_id, rev, body, created_at, updated_at)
+    SELECT %(cell)s, %(generation)s, doctype, doc_id,
+           CASE WHEN rev ~ '^[1-9][0-9]{0,14}-[0-9A-Za-z]{1,40}$' THEN rev ELSE '1-' || md5(body::text) END,
+           body, created_at, updated_at FROM body
+    ON CONFLICT (cell_id, generation, doctype, doc_id) DO NOTHING RETURNING doctype, doc_id
+"""
+
+
+class RestoredDocument(NamedTuple):
+    """`line` is JSON that was checked (`cells.lines.checked_json`); the body stands in it at the keys `body`.
+
+    A `rev` that could not be ours is made anew. `without`: keys of the object whose hashes of passwords stay away.
+    """
+
+    #: For people: where it was found.
+    where: str
+    doctype: str
+    doc_id: str
+    rev: str | None
+    created_at: datetime
+    updated_at: datetime
+    body: tuple[str, ...]
+    line: str
+    without: tuple[str, ...] | None = None
+
+
+def documents_restore(
+    *,
+    cell: Cell,
+    generation: int,
+    documents: Iterable[RestoredDocument],
+    refuse: Callable[[str, str], None],
+    watch: Callable[[int], object] = lambda count: None,
+) -> int:
+    """Store all; gives how many. Tells `refuse` (where, reason) of one that PostgreSQL cannot store, or that is there
+    twice, and leaves it out. `watch` gets the bytes of the lines stored."""
+    count = 0
+    for batch in documents_batched(documents):
+        with generation_writing(cell, generation):
+            count += _store(cell, generation, batch, refuse)
+        watch(sum(len(each.line) for each in batch))
+    return count
+
+
+def documents_stage(batch: list[RestoredDocument]) -> None:
+    """Fill the temporary table `documents_restore` with these alone."""
+    with connection.cursor() as cursor:
+        cursor.execute(_STAGE)
+        with cursor.copy(_COPY) as copy:
+            for each in batch:
+                body, without = list(each.body), list(each.without) if each.without is not None else None
+                times = each.created_at, each.updated_at
+                copy.write_row((each.doctype, each.doc_id, each.rev, *times, body, without, each.line))
+
+
+def documents_batched(documents: Iterable[RestoredDocument]) -> Iterator[list[RestoredDocument]]:
+    """Some thousand, or 8 MB of lines, at a time."""
+    batch: list[RestoredDocument] = []
+    size = 0
+    for each in documents:
+        batch.append(each)
+        size += len(each.line)
+        if len(batch) >= _ROWS or size >= _BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _store(cell: Cell, generation: int, batch: list[RestoredDocument], refuse: Callable[[str, str], None]) -> int:
+    """What PostgreSQL cannot store (a number beyond its range) is found by halving."""
+    try:
+        with transaction.atomic():
+            return _insert(cell, generation, batch, refuse)
+    except _DATA_ERRORS as error:
+        if len(batch) == 1:
+            refuse(batch[0].where, str(error).partition("\n")[0])
+            return 0
+    middle = len(batch) // 2
+    return sum(_store(cell, generation, half, refuse) for half in (batch[:middle], batch[middle:]))
+
+
+def _insert(cell: Cell, generation: int, batch: list[RestoredDocument], refuse: Callable[[str, str], None]) -> int:
+    documents_stage(batch)
+    with connection.cursor() as cursor:
+        cursor.execute(_STORE, {"cell": cell.pk, "generation": generation})
+        stored = set(cursor.fetchall())
+    seen: set[tuple[str, str]] = set()
+    for each in batch:
+        key = each.doctype, each.doc_id
+        if key not in stored or key in seen:
+            refuse(each.where, f"the document {each.doctype}/{each.doc_id} is there twice")
+        seen.add(key)
+    return len(stored)

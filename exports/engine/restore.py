@@ -1,0 +1,50 @@
+"""An archive on its way into a cell: hostile until proved otherwise.
+
+Which container and which layout it has is seen from its content, never from its name. Nothing is ever unpacked: a
+`Restore` gives files and documents one by one, checked, to whoever puts them beside the present content of a cell.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from exports.engine.archives.base import Archive, Budget, Source
+from exports.engine.archives.layout import Restore
+from exports.engine.archives.ours import OurRestore, manifest_of
+from exports.engine.archives.snapshot import SnapshotRestore
+from exports.engine.archives.tar import TarArchive, plain_tar
+from exports.engine.archives.zip import ZipArchive
+from exports.engine.layouts.cell import MANIFEST
+from exports.errors import ArchiveEntryMissing, ArchiveLayoutUnknown, NoArchive
+
+__all__ = ["Budget", "Restore", "Source", "restoring"]
+
+#: What archives of other personal clouds begin with (`spec/move.md §4`).
+_MOVE = ("instance.json", "My Cozy/")
+
+
+@contextmanager
+def restoring(source: Source, budget: Budget, *, snapshots_only: bool = False) -> Iterator[Restore]:
+    """Open the archive and compare what can be seen without reading contents: container, layout, manifest, version.
+
+    `snapshots_only`: anything else lacks what the cell API requires (`spec/cell.md §8.1`). Raises the Archive… errors.
+    """
+    with plain_tar(source, budget) as tar:
+        if snapshots_only and tar is not None:
+            raise NoArchive(reason="it is a TAR, and no ZIP")
+        archive: Archive = ZipArchive(source, budget) if tar is None else TarArchive(tar, budget)
+        try:
+            yield _layout(archive, snapshots_only)
+        finally:
+            archive.close()
+
+
+def _layout(archive: Archive, snapshots_only: bool) -> Restore:
+    closing = None if snapshots_only else manifest_of(archive)
+    if closing is not None:
+        return OurRestore(archive, closing)
+    if snapshots_only or (archive.find(MANIFEST) is not None and isinstance(archive, ZipArchive)):
+        return SnapshotRestore(archive)
+    for name in _MOVE:
+        if archive.index.find_below(name) is not None:
+            raise ArchiveLayoutUnknown(reason="This is an archive of a move, which cannot be imported here")
+    raise ArchiveEntryMissing(path="manifest.json")

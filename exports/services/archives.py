@@ -1,0 +1,68 @@
+"""Where the archive of an import is: `blob:<sha256>` in the blob store, `run:<id>` as a run's ZIP, `file:<path>`."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.conf import settings
+
+from cells.blobs import BlobStore
+from cells.encoding import RAW
+from cells.errors import BlobDamaged
+from cells.models import Blob
+from exports.engine.restore import Budget, Source
+from exports.errors import ArchiveUnreadable
+from exports.models import Run
+from exports.services import downloads, store
+from exports.states import DOWNLOADABLE
+
+BLOB, RUN, FILE = "blob:", "run:", "file:"
+
+
+def budget() -> Budget:
+    return Budget(settings.IMPORT_MAX_ENTRIES, settings.IMPORT_MAX_SIZE, settings.IMPORT_MAX_RATIO)
+
+
+@contextmanager
+def archive_open(archive: str) -> Iterator[Source]:
+    """Its bytes. Raises ArchiveUnreadable when they are gone."""
+    kind, _, where = archive.partition(":")
+    if kind + ":" == BLOB:
+        opened = _blob(where)
+    elif kind + ":" == RUN:
+        opened = _run(int(where))
+    else:
+        opened = Source(where)
+    with opened as source:
+        yield source
+
+
+def _blob(sha256: str) -> Source:
+    blob = Blob.objects.filter(pk=sha256).first()
+    if blob is None:
+        raise ArchiveUnreadable(reason="it is not in the store any more")
+    blobs = BlobStore()
+    if blob.encoding == RAW:
+        return Source(blobs.path(blob.store_file), blob.offset, blob.size)
+    return _copied(blobs.open(blob))
+
+
+def _run(run_id: int) -> Source:
+    run = Run.objects.filter(pk=run_id, state__in=DOWNLOADABLE).first()
+    volume = run and run.volumes.filter(packer="zip").first()
+    if volume is None:
+        raise ArchiveUnreadable(reason="the export that made it is gone")
+    opened = downloads.open_volume(volume=volume, name="archive.zip")
+    return _copied(opened.chunks(0, opened.length))
+
+
+def _copied(chunks: Iterator[bytes]) -> Source:
+    """What is inflated or computed piece by piece is not read in any other order; the file has no name any more."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=store.folder("imports")) as copy:
+            for chunk in chunks:
+                copy.write(chunk)
+            copy.flush()
+            return Source(copy.name)
+    except BlobDamaged as error:
+        raise ArchiveUnreadable(reason=str(error)) from error
