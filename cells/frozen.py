@@ -9,6 +9,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from cells.cell_lines import KEPT, KEPT_BOXES, TOP_FOLDERS, USERDATA
+from cells.fields import INDEXED
 from cells.search import Condition
 from cells.selecting import selection_make
 
@@ -56,9 +57,26 @@ DOCUMENTS = """
           ORDER BY {order})
     TO STDOUT (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')
 """
+#: As bytes: nobody has to make a text of them to put them into a file.
+ROWS_OF_OBJECTS = """
+    SELECT d.id, d.cell_id, d.doctype, (extract(epoch FROM d.updated_at) * 1000000)::bigint,
+           convert_to({shape}, 'UTF8')
+    FROM cells_document d JOIN cells_cell c ON c.id = d.cell_id AND c.generation = d.generation
+    WHERE d.cell_id = ANY(%(cells)s::bigint[]) AND {condition}
+    ORDER BY {order}
+"""
+FILES_AT = """
+    SELECT f.path, f.id, f.size, (extract(epoch FROM f.mtime) * 1000000)::bigint, f.executable, f.sha256,
+           b.crc32, b.encoding, b.stored_size, b.stored_crc32, f.content_type, f.updated_at
+    FROM cells_file f JOIN cells_cell c ON c.id = f.cell_id AND c.generation = f.generation
+    JOIN cells_blob b ON b.sha256 = f.sha256
+    WHERE f.cell_id = %(cell)s AND left(f.path, 300) = ANY(%(starts)s) AND f.path = ANY(%(paths)s)
+"""
 ALL = Condition("true", {})
 SHAPES = {"lines": LINES, "objects": OBJECTS, "userdata": USERDATA, "kept": KEPT}
 ROWS = 2000
+#: Of documents, which may be large.
+OBJECT_ROWS = 500
 #: Rows of COPY are handed on together: each of a million for itself would cost more than reading it.
 PIECE_BYTES = 128 * 1024
 #: Sorting 300,000 paths on disk takes three times as long.
@@ -160,6 +178,33 @@ class Snapshot:
     def kept_boxes(self, cell_id: int, doctype: str) -> list[tuple[str, str]]:
         """[(name, id)] of the boxes that an import kept as documents of `doctype`."""
         return self._connection.execute(KEPT_BOXES, {"cell": cell_id, "doctype": doctype}).fetchall()
+
+    def objects(
+        self, cells: list[int], instance: str, since: datetime | None = None, selection: Condition = ALL
+    ) -> Iterator[tuple[int, int, str, int, bytes]]:
+        """(id, cell id, doctype, last change in µs, its JSON as v1 has it) of the documents of all these cells, in the
+        selection's order. Between two of them others may read."""
+        condition = f"(%(since)s::timestamptz IS NULL OR d.updated_at >= %(since)s) AND ({selection.sql})"
+        query = ROWS_OF_OBJECTS.format(shape=OBJECTS, condition=condition, order=selection.order)
+        values = {**selection.params, "cells": cells, "instance": instance, "since": since}
+        with self._connection.cursor(name="objects", binary=True) as cursor:
+            cursor.itersize = OBJECT_ROWS
+            yield from cursor.execute(query, values)
+
+    def objects_by_id(
+        self, ids: list[int], cells: list[int], instance: str
+    ) -> Iterator[tuple[int, int, str, int, bytes]]:
+        """As `objects`, of those that have one of these ids and lie in one of these cells, by id."""
+        query = ROWS_OF_OBJECTS.format(shape=OBJECTS, condition="d.id = ANY(%(ids)s::bigint[])", order="d.id")
+        with self._connection.cursor(name="linked", binary=True) as cursor:
+            cursor.itersize = OBJECT_ROWS
+            yield from cursor.execute(query, {"ids": ids, "cells": cells, "instance": instance})
+
+    def files_at(self, cell_id: int, paths: list[str]) -> list[tuple]:
+        """(path, id, size, mtime in µs, executable, SHA-256, CRC-32, encoding, stored size, stored CRC-32, content
+        type, time of the last change) of the files among these paths; not of folders."""
+        values = {"cell": cell_id, "paths": paths, "starts": [path[:INDEXED] for path in paths]}
+        return self._connection.execute(FILES_AT, values).fetchall()
 
 
 def _without_filled_folders(rows: Iterable[tuple]) -> Iterator[tuple]:

@@ -17,7 +17,8 @@ class Pack:
 
     def __init__(self, path: str, tick: Callable[[int], object] = lambda count: None) -> None:
         self.path = path
-        self._tick = tick
+        #: Of those who make a content and have nothing to add for a while.
+        self.tick = tick
         self._file = open(path, "ab", buffering=CHUNK)  # noqa: SIM115
         self._position = self._file.tell()
 
@@ -28,7 +29,7 @@ class Pack:
         try:
             for chunk in chunks:
                 encoder.feed(chunk)
-                self._tick(len(chunk))
+                self.tick(len(chunk))
             stored = encoder.finish()
         except BaseException:
             encoder.abort()

@@ -4,7 +4,7 @@ import secrets
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -25,6 +25,7 @@ from exports.registry import TRANSPORTS
 from exports.services import lifecycle, store
 from exports.services.delivery_lifecycle import deliveries_cancel
 from exports.services.incremental import incremental_order
+from exports.services.producing import stylesheet_find
 from exports.services.schedule_rows import schedules_write
 from exports.services.secrets import secrets_open, secrets_seal
 from exports.states import ACTIVE
@@ -74,6 +75,7 @@ def export_create(
     with transaction.atomic():
         _check_cells(owner, cells)
         _check_name(owner, name, except_id=None)
+        _check_stylesheet(owner, definition)
         export = Export.objects.create(
             owner=owner,
             type=type,
@@ -147,6 +149,7 @@ def _apply(export: Export, changes: ExportChanges) -> None:
     export.type = changes.get("type", export.type)
     export.name = changes.get("name", export.name)
     export.definition = {**export.definition, **changes.get("definition", {})}
+    _check_stylesheet(export.owner, changes.get("definition", {}))
     scheduled = bool(changes["schedules"]) if "schedules" in changes else export.schedules.exists()
     _check_schedules(export.name, scheduled=scheduled)
     if "cells" in changes:
@@ -251,6 +254,17 @@ def _check_cells(owner: User, names: list[str] | None) -> None:
             raise DefinitionRefused(
                 attribute="export.cells", reason=f"you have no cell called {name[:128]!r}", fault="invalid_value"
             )
+
+
+def _check_stylesheet(owner: User, definition: dict[str, Any]) -> None:
+    """One answer for a file that is not there, is somebody else's, or is no stylesheet."""
+    given = definition.get("xslt_xml_post_processing")
+    if given and stylesheet_find(owner_id=owner.pk, id=given["_id"]) is None:
+        raise DefinitionRefused(
+            attribute="export.xslt_xml_post_processing._id",
+            reason=f"you have no stylesheet {given['_id']}",
+            fault="invalid_value",
+        )
 
 
 def _check_name(owner: User, name: str, *, except_id: int | None) -> None:

@@ -9,6 +9,7 @@ from django.utils import timezone
 from cells.frozen import READER
 from exports.models import Export
 from exports.models.export import ExportType
+from exports.services.definitions import is_documented
 from exports.states import DOWNLOADABLE, RunState
 
 #: Runs that ended well; an expired one did.
@@ -50,4 +51,4 @@ def since_of(order: dict[str, Any]) -> datetime | None:
 def _selection(order: dict[str, Any]) -> tuple[object, ...]:
     """What an export picks from the cells. With another one everything counts as new."""
     definition = order.get("definition", {})
-    return order.get("type"), order.get("cells"), definition.get("search"), bool(definition.get("json"))
+    return order.get("type"), order.get("cells"), definition.get("search"), is_documented(definition)

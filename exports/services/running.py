@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from django.conf import settings
 from django.db import OperationalError, transaction
 from django.utils import timezone
 
@@ -17,16 +16,15 @@ from exports.engine import manifest as text
 from exports.engine.contents import damage
 from exports.engine.entries import Entry
 from exports.engine.freeze import Layout, freeze
-from exports.engine.layouts.search import search
 from exports.engine.names import Names
+from exports.engine.notes import Notes
 from exports.engine.pack import Pack
 from exports.errors import EntriesDamaged, LeaseLost, RunStopped
 from exports.models import Run, RunEntry
 from exports.services import lifecycle, manifest, planning, store, writing
 from exports.services.delivery_lifecycle import deliveries_order
-from exports.services.incremental import since_of
+from exports.services.producing import search_layout
 from exports.services.progress import Progress, Watch, pulse
-from exports.services.searching import search_condition
 from exports.services.snapshot_layout import closing_of, is_snapshot, snapshot_layout
 
 log = logging.getLogger(__name__)
@@ -76,12 +74,13 @@ def freeze_run(run: Run, progress: Progress) -> None:
     manifest.manifest_clear(run_id=run.pk)
     run.pack_file = f"{run.pk}.{secrets.token_hex(8)}"
     pack = Pack(store.pack_path(run), lambda count: progress.tick(0))
-    names = Names()
+    names, notes = Names(), Notes()
     try:
         with Snapshot() as snapshot, pulse(run, snapshot.cancel):
             frozen_at = timezone.now()
-            entries = freeze(snapshot, cells_of(run), layout_of(run), names, pack)
+            entries = freeze(snapshot, cells_of(run), layout_of(run, notes), names, pack)
             count = manifest.manifest_write(run_id=run.pk, entries=_ticking(entries, progress))
+        run.warnings = notes.sentences()
         seal_run(run, progress, pack, name=names.beside("", closing_of(run)[0]), ordinal=count, frozen_at=frozen_at)
     except BaseException:
         pack.close()
@@ -112,6 +111,7 @@ def seal_run(run: Run, progress: Progress, pack: Pack, *, name: str, ordinal: in
             entry_count=run.entry_count,
             entry_bytes=run.entry_bytes,
             frozen_at=frozen_at,
+            warnings=run.warnings,
         )
 
 
@@ -140,16 +140,10 @@ def cells_of(run: Run) -> list[tuple[int, str]]:
     return found
 
 
-def layout_of(run: Run) -> Layout:
+def layout_of(run: Run, notes: Notes) -> Layout:
     if is_snapshot(run):
         return snapshot_layout(cells_of(run)[0][0])
-    definition = run.order.get("definition", {})
-    return search(
-        documents=definition.get("documents") or ("json" if definition.get("json") else None),
-        condition=search_condition(definition.get("search") or {}),
-        instance=settings.INSTANCE_NAME,
-        since=since_of(run.order),
-    )
+    return search_layout(run, notes)
 
 
 def write_run(run: Run, progress: Progress) -> None:
@@ -222,5 +216,7 @@ def missing_count(run: Run) -> int:
 
 
 def warnings(run: Run) -> list[str]:
+    """What its freeze found worth telling, and what is missing."""
     count = missing_count(run)
-    return [f"{count} of {run.entry_count - 1 + count} entries could not be read whole."] if count else []
+    lost = [f"{count} of {run.entry_count - 1 + count} entries could not be read whole."] if count else []
+    return [*run.warnings, *lost]

@@ -18,7 +18,7 @@ MERGE = (
 )
 NOTIFY = ("all", "problems", "none")
 _CSV_CHARACTERS = ("delimiter", "quote", "escape", "subfield_separator")
-_CSV_FLAGS = ("use_bom", "empty_columns", "localized_column_names")
+_CSV_FLAGS = ("use_bom", "empty_columns", "localized_column_names", "formula_safe")
 _HIERARCHIES = ("", "column", "/", ">")
 
 Check = Callable[[str, object], object]
@@ -40,6 +40,9 @@ def _fields(attribute: str, value: object) -> object:
         display_name = checks.mapping(f"{attribute}.{field}", rule).get("display_name")
         if display_name is not None:
             checks.string(f"{attribute}.{field}.display_name", display_name)
+        names = checks.mapping(f"{attribute}.{field}.display_names", rule.get("display_names") or {})
+        for language, name in names.items():
+            checks.string(f"{attribute}.{field}.display_names.{language}"[:200], name)
     return fields
 
 
@@ -50,14 +53,33 @@ def _table(attribute: str, value: object, characters: tuple[str, ...], flags: tu
     if not isinstance(value, dict):
         raise checks.type_mismatch(attribute, "false or an object")
     for key in characters:
-        if key in value and len(checks.string(f"{attribute}.{key}", value[key])) != 1:
+        if key not in value:
+            continue
+        if len(checks.string(f"{attribute}.{key}", value[key])) != 1:
             raise checks.invalid_value(f"{attribute}.{key}", "must be exactly one character")
+        if value[key] in "\r\n":
+            raise checks.invalid_value(f"{attribute}.{key}", "must not be what ends a line")
     for key in flags:
         if key in value:
             checks.boolean(f"{attribute}.{key}", value[key])
     if value.get("hierarchy") is not None:
         checks.one_of(f"{attribute}.hierarchy", value["hierarchy"], _HIERARCHIES)
+    _changelog(f"{attribute}.include_changelog", value.get("include_changelog"))
+    if value.get("include_thumbnail"):
+        raise checks.invalid_value(f"{attribute}.include_thumbnail", "is not available in this version")
+    delimiter = value.get("delimiter", ",")
+    if characters and delimiter in (value.get("quote", '"'), value.get("escape", '"')):
+        raise checks.invalid_value(f"{attribute}.delimiter", "must differ from quote and escape")
     return value
+
+
+def _changelog(attribute: str, value: object) -> None:
+    """true, false, or an object that may ask for users (fylr)."""
+    with_user = value.get("with_user", False) if isinstance(value, dict) else False
+    if value is not None and not isinstance(value, dict):
+        checks.boolean(attribute, value)
+    if checks.boolean(f"{attribute}.with_user", with_user):
+        raise checks.invalid_value(f"{attribute}.with_user", "is not available: who wrote a document is not recorded")
 
 
 def _merge_max_depth(attribute: str, value: object) -> int:
@@ -88,7 +110,7 @@ def _stylesheet(attribute: str, value: object) -> object:
     return asset
 
 
-_xlsx = partial(_table, characters=(), flags=("localized_column_names", "include_thumbnail"))
+_xlsx = partial(_table, characters=(), flags=("localized_column_names", "include_thumbnail", "empty_columns"))
 _csv = partial(_table, characters=_CSV_CHARACTERS, flags=_CSV_FLAGS)
 _flag = Attribute(False, checks.boolean)
 
@@ -124,18 +146,11 @@ ATTRIBUTES: dict[str, Attribute] = {
 
 #: What is understood and cannot be produced yet. Refused, because an export without it would not be what was asked for.
 _UNAVAILABLE = (
-    "fields",
     "eas_fields",
     "classes",
     "assets",
-    "csv",
-    "xml",
-    "json_one_file_per_object",
-    "xslt_xml_post_processing",
     "filename_original",
     "filename_template",
-    "flat",
-    "xlsx",
     "include_parents",
     "file_metadata",
 )

@@ -93,38 +93,6 @@ def test_the_definition_comes_back_as_it_went_in(as_alice: V1) -> None:
     assert {name: got[name] for name in sent} == sent
 
 
-def test_the_body_of_a_real_client_is_understood_but_for_its_xml(as_alice: V1) -> None:
-    """§17.3, word for word; `xml: true` is refused until it can be produced, and the rest is not."""
-    export = {
-        "_version": 1,
-        "type": "export",
-        "name": "etl",
-        "search": {"search": [], "format": "long", "objecttypes": ["book"], "limit": None},
-        "fields": None,
-        "classes": {},
-        "assets": {},
-        "csv": False,
-        "xml": True,
-        "xml_one_file_per_object": True,
-        "merge_linked_objects": "none",
-        "merge_max_depth": 1,
-        "json": False,
-        "json_one_file_per_object": False,
-        "all_languages": False,
-        "mapping": "easydb",
-        "flat": False,
-        "batch_size": 5000,
-        "filename_template": None,
-        "eas_fields": {},
-        "produce_options": {"addLinkedData": True, "plugin": "easydb"},
-        "limit": None,
-        "offset": None,
-    }
-    told = refused(as_alice.put("export", {"export": export}), 400, "error.api.invalid_value")
-    assert told["description"].startswith("export.xml")
-    assert answer(as_alice.put("export", {"export": {**export, "xml": False}}))["export"]["batch_size"] == 5000
-
-
 def test_cells_can_be_chosen_among_one_s_own(as_alice: V1, alice, bob) -> None:
     """Our extension; a stranger's cell and an unknown one are refused in the same words."""
     Cell.objects.create(name="mine", owner=alice)

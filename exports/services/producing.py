@@ -1,0 +1,127 @@
+"""Which layout a v1 definition asks for, and how its data files are to be (`spec/v1.md §8`, FORMAT.md)."""
+
+from typing import Any
+
+from django.conf import settings
+from django.db.models import F
+
+from cells.blobs import BlobStore
+from cells.errors import BlobDamaged
+from cells.models import File
+from exports.engine.freeze import Layout
+from exports.engine.layouts.assets import AssetsMaker
+from exports.engine.layouts.packages import packages
+from exports.engine.layouts.search import search
+from exports.engine.layouts.shipping import all_files, no_files
+from exports.engine.notes import Notes
+from exports.engine.produce.options import Csv, Data, Json, Merge, Table, Xml
+from exports.models import Run
+from exports.services.definitions import is_on, is_packaged
+from exports.services.filenames import base_name
+from exports.services.incremental import since_of
+from exports.services.searching import search_condition
+
+_SHEET_TYPES = ("text/xsl", "text/xslt", "application/xslt+xml")
+_SHEET_NAMES = (".xsl", ".xslt")
+Definition = dict[str, Any]
+
+
+def search_layout(run: Run, notes: Notes) -> Layout:
+    definition = run.order.get("definition", {})
+    condition = search_condition(definition.get("search") or {})
+    since = since_of(run.order)
+    if definition.get("documents") or not is_packaged(definition):
+        documents = definition.get("documents") or ("json" if definition.get("json") else None)
+        return search(documents=documents, condition=condition, instance=settings.INSTANCE_NAME, since=since)
+    return packages(
+        data=_data(run, definition, notes),
+        assets=_assets(run, definition),
+        condition=condition,
+        instance=settings.INSTANCE_NAME,
+        notes=notes,
+        since=since,
+    )
+
+
+def _assets(run: Run, definition: Definition) -> AssetsMaker:
+    return all_files(since_of(run.order)) if definition.get("eas_fields") is None else no_files
+
+
+def _data(run: Run, definition: Definition, notes: Notes) -> Data:
+    search = definition.get("search") or {}
+    given = definition.get("batch_size")
+    merge = Merge(
+        policy=definition.get("merge_linked_objects") or "none",
+        depth=definition.get("merge_max_depth") or 1,
+        main=None if search.get("objecttypes") is None else frozenset(search["objecttypes"]),
+    )
+    return Data(
+        folder=base_name(run.order.get("name") or ""),
+        csv=_csv(definition["csv"]) if is_on(definition.get("csv")) else None,
+        xml=_xml(run, definition, notes) if definition.get("xml") else None,
+        json=Json(bool(definition.get("json_one_file_per_object"))) if definition.get("json") else None,
+        xlsx=_table(definition["xlsx"]) if is_on(definition.get("xlsx")) else None,
+        merge=merge,
+        fields=definition.get("fields"),
+        languages=None if definition.get("all_languages") else _languages(search),
+        batch_size=settings.EXPORT_BATCH_SIZE if given is None else given,
+        flat=bool(definition.get("flat")),
+    )
+
+
+def _languages(search: Definition) -> tuple[str, ...] | None:
+    """Those that the search was made in; without any, all that the data has."""
+    given = search.get("languages") or ([search["language"]] if search.get("language") else None)
+    return tuple(given) if given else None
+
+
+def _table(options: Definition) -> Table:
+    return Table(
+        separator=options.get("subfield_separator", "#"),
+        hierarchy=options.get("hierarchy") or None,
+        changelog=is_on(options.get("include_changelog")),
+        empty_columns=bool(options.get("empty_columns")),
+        localized=bool(options.get("localized_column_names")),
+    )
+
+
+def _csv(options: Definition) -> Csv:
+    return Csv(
+        table=_table(options),
+        delimiter=options.get("delimiter", ","),
+        quote=options.get("quote", '"'),
+        escape=options.get("escape", '"'),
+        bom=bool(options.get("use_bom")),
+        formula_safe=bool(options.get("formula_safe")),
+    )
+
+
+def _xml(run: Run, definition: Definition, notes: Notes) -> Xml:
+    stylesheet = definition.get("xslt_xml_post_processing")
+    return Xml(
+        one_per_object=bool(definition.get("xml_one_file_per_object")),
+        stylesheet=_stylesheet(run, stylesheet["_id"], notes) if stylesheet else None,
+        stylesheet_limit=settings.EXPORT_XSLT_LIMIT,
+    )
+
+
+def stylesheet_find(*, owner_id: int, id: int) -> File | None:
+    """A stylesheet among the files that the owner has now."""
+    files = File.objects.filter(cell__owner_id=owner_id, generation=F("cell__generation"), is_folder=False)
+    file = files.select_related("blob").filter(pk=id).first() if id < 2**63 else None
+    if file and (file.content_type in _SHEET_TYPES or file.path.lower().endswith(_SHEET_NAMES)):
+        return file
+    return None
+
+
+def _stylesheet(run: Run, id: int, notes: Notes) -> bytes | None:
+    """Its text, if it is still there."""
+    file = stylesheet_find(owner_id=run.owner_id, id=id)
+    if file is None or file.blob is None or file.size > settings.EXPORT_XSLT_LIMIT:
+        notes.warn(f"The stylesheet {id} was not applied: {'it is gone' if file is None else 'it is too large'}.")
+        return None
+    try:
+        return b"".join(BlobStore().open(file.blob))
+    except BlobDamaged as error:
+        notes.warn(f"The stylesheet {id} was not applied: {error}")
+        return None
