@@ -72,6 +72,19 @@ FILES_AT = """
     JOIN cells_blob b ON b.sha256 = f.sha256
     WHERE f.cell_id = %(cell)s AND left(f.path, 300) = ANY(%(starts)s) AND f.path = ANY(%(paths)s)
 """
+#: The oldest contents that files have had, and those of these numbers, be it the present one.
+VERSIONS = """
+    SELECT v.file_id, v.version, v.size, (extract(epoch FROM v.mtime) * 1000000)::bigint, v.sha256, b.crc32, b.encoding,
+           b.stored_size, b.stored_crc32, v.content_type
+    FROM cells_fileversion v JOIN cells_blob b ON b.sha256 = v.sha256
+    WHERE v.file_id = ANY(%(files)s) AND (v.version::text = ANY(%(names)s) OR NOT EXISTS (
+        SELECT FROM cells_fileversion older WHERE older.file_id = v.file_id AND older.version < v.version))
+    UNION ALL SELECT f.id, f.version, f.size, (extract(epoch FROM f.mtime) * 1000000)::bigint, f.sha256, b.crc32,
+           b.encoding, b.stored_size, b.stored_crc32, f.content_type
+    FROM cells_file f JOIN cells_blob b ON b.sha256 = f.sha256
+    WHERE f.id = ANY(%(files)s) AND f.version::text = ANY(%(names)s)
+    ORDER BY 1, 2
+"""
 ALL = Condition("true", {})
 SHAPES = {"lines": LINES, "objects": OBJECTS, "userdata": USERDATA, "kept": KEPT}
 ROWS = 2000
@@ -122,6 +135,12 @@ class Snapshot:
             cursor.itersize = ROWS
             query = FILES.format(since="" if since is None else SINCE)
             yield from _without_filled_folders(cursor.execute(query, {"cell": cell_id, "since": since}))
+
+    def rows(self, query: str, values: dict[str, object]) -> Iterator[tuple]:
+        """What a query of another module of `cells` finds, in its order."""
+        with self._connection.cursor(name="rows", binary=True) as cursor:
+            cursor.itersize = ROWS
+            yield from cursor.execute(query, values)
 
     def selection(self, search: Condition, cells: list[int], since: datetime | None = None) -> Condition:
         """A compiled search made ready for these cells: looked up here, once. Documents sorted by its `order` come
@@ -205,6 +224,11 @@ class Snapshot:
         type, time of the last change) of the files among these paths; not of folders."""
         values = {"cell": cell_id, "paths": paths, "starts": [path[:INDEXED] for path in paths]}
         return self._connection.execute(FILES_AT, values).fetchall()
+
+    def versions_of(self, files: list[int], names: list[str]) -> list[tuple]:
+        """(file id, number, size, mtime in µs, SHA-256, CRC-32, encoding, stored size, stored CRC-32, content type) of
+        the oldest content of each of these files that has older ones, and of those called so: "1" is the first."""
+        return self._connection.execute(VERSIONS, {"files": files, "names": names}).fetchall()
 
 
 def _without_filled_folders(rows: Iterable[tuple]) -> Iterator[tuple]:
