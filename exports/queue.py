@@ -16,7 +16,6 @@ EXPIRE = "exports.expire"
 SWEEP = "exports.sweep"
 DISPATCH_SCHEDULES = "exports.dispatch_schedules"
 INDEX = "exports.index"
-INDEX = "exports.index"
 
 #: A nudge that nobody took by then is worth nothing: the sweep repeats it.
 NUDGE_SECONDS = 55

@@ -45,7 +45,6 @@ app.conf.update(
         "expire": _tick("exports.expire", 60),
         "sweep": _tick("exports.sweep", 3600),
         "index": _tick("exports.index", 10),
-        "index": _tick("exports.index", 10),
         # At the full minute, for schedules are promised to the minute.
         "dispatch_schedules": {
             "task": "exports.dispatch_schedules",
