@@ -174,3 +174,23 @@ class LoginMethodRefused(DomainError):
     """Authentication method {method!r} is not allowed."""
 
     code = "login_method_refused"
+
+
+class SnapshotTaken(DomainError):
+    """File [{name}] already exists."""
+
+    code = "snapshot_taken"
+    kind = Kind.CONFLICT
+
+
+class SnapshotsFull(DomainError):
+    """The snapshot area holds {limit} files already."""
+
+    code = "snapshots_full"
+
+
+class CellNotEmpty(DomainError):
+    """Cell {name!r} is not empty."""
+
+    code = "cell_not_empty"
+    kind = Kind.CONFLICT

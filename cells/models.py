@@ -26,8 +26,13 @@ class Cell(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="cells")
     #: Bytes that documents, files and old versions may fill together; null is no limit.
     quota = models.BigIntegerField(null=True)
+    #: When it last showed another generation, by a trigger: all of it counts as written then.
+    switched_at = models.DateTimeField(null=True)
     generation = models.PositiveIntegerField(default=1)
+    #: Counts the names it has had, for ETags (`spec/cell.md §13.1`).
+    version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(quota__gte=0), name="cell_quota_not_negative")]
@@ -71,6 +76,25 @@ class Document(models.Model):
 
     def __str__(self) -> str:
         return f"{self.doctype}/{self.doc_id}"
+
+
+class Deletion(models.Model):
+    """What a cell showed and shows no more. Written by triggers (`migrations/0006_deletions.py`), for a while."""
+
+    cell = models.ForeignKey(Cell, on_delete=models.CASCADE, related_name="deletions", db_index=False)
+    #: "" for files and folders.
+    doctype = models.CharField(max_length=128, db_collation="C")
+    #: A document's id, or a path; a folder's ends in a slash.
+    name = PathField()
+    #: Of a document.
+    object_id = models.BigIntegerField(null=True)
+    deleted_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["cell", "deleted_at"], name="deletion_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.doctype} {self.name}".lstrip()
 
 
 class DocumentTerms(models.Model):
@@ -182,6 +206,44 @@ class FileVersion(models.Model):
 
     def __str__(self) -> str:
         return f"version {self.version}"
+
+
+class SnapshotFile(models.Model):
+    """A file of a cell's snapshot area (`spec/cell.md §12`). It lies outside of generations, exports and quotas' usage.
+
+    Its content is a blob that somebody uploaded, the archive of a run, or why there is none.
+    """
+
+    cell = models.ForeignKey(Cell, on_delete=models.CASCADE, related_name="snapshots", db_index=False)
+    name = models.CharField(max_length=255, db_collation="C")
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, null=True, related_name="+", db_column="sha256")
+    #: Not a foreign key: this app knows no runs.
+    run_id = models.BigIntegerField(null=True)
+    #: {"code", "message"}: the content is what a dialect makes of it.
+    error = models.JSONField(null=True)
+    #: False: the name is taken for what a run will put here, and nobody sees it.
+    ready = models.BooleanField(default=True)
+    #: Of an error null.
+    size = models.BigIntegerField(null=True)
+    content_type = models.CharField(max_length=127)
+    #: Counts the contents it has had.
+    version = models.PositiveIntegerField(default=1)
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["cell", "name"], name="snapshot_once"),
+            models.CheckConstraint(
+                condition=models.Q(blob__isnull=False, run_id=None, error=None)
+                | models.Q(blob=None, run_id__isnull=False, error=None)
+                | models.Q(blob=None, run_id=None, error__isnull=False),
+                name="snapshot_has_one_content",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class AccessToken(models.Model):

@@ -25,7 +25,11 @@ from cells.models import Blob
 from cells.storefiles import PACKS, Pack
 
 #: Queries without parameters that give the digests in use; other apps append theirs in `AppConfig.ready`.
-REFERENCES = ["SELECT sha256 FROM cells_file", "SELECT sha256 FROM cells_fileversion"]
+REFERENCES = [
+    "SELECT sha256 FROM cells_file",
+    "SELECT sha256 FROM cells_fileversion",
+    "SELECT sha256 FROM cells_snapshotfile",
+]
 
 _YOUNG = timedelta(days=1)
 _GRACE = timedelta(hours=1)

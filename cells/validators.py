@@ -14,6 +14,8 @@ RESERVED_CELL_NAMES = frozenset(
 )
 _CELL = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
 _DOCTYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+#: What a name in a DAV collection must not hold (`spec/cell.md §12.3`).
+_NO_DAV_NAME = re.compile(r'[\\/:*?"<>|\s\x00-\x1f\x7f-\x9f\ud800-\udfff]')
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -70,6 +72,13 @@ def document_id(doc_id: str) -> str:
     if doc_id[0] == "/" or doc_id[-1] == "/" or _CONTROL.search(doc_id):
         _refuse("document id", doc_id, "no control characters, and no '/' at either end")
     return doc_id
+
+
+def snapshot_name(name: str) -> str:
+    """`spec/cell.md §12.3`: 1–255 characters, none of ``\\ / : * ? " < > |``, space or control; not `.` or `..`."""
+    if not 1 <= len(name) <= LONGEST_SEGMENT or name in (".", "..") or _NO_DAV_NAME.search(name):
+        _refuse("snapshot name", name, '1 to 255 characters, no space or control, none of \\ / : * ? " < > |')
+    return name
 
 
 def _utf8_length(what: str, given: str, text: str) -> int:

@@ -14,18 +14,18 @@ from django.utils import timezone
 from cells.blobs import BlobStore
 from cells.conditions import conditions_check
 from cells.documents import DocumentsReport, document_delete, document_put, documents_put
-from cells.errors import BodyIncomplete, DigestMismatch, FileNotFound, NameTaken, PathTaken
+from cells.errors import BodyIncomplete, CellNotEmpty, DigestMismatch, FileNotFound, NameTaken, PathTaken
 from cells.generations import drop_generation, generations_remove, new_generation, switch_generation
 from cells.mediatypes import media_type_of
-from cells.models import Blob, Cell, File, FileVersion
+from cells.models import Blob, Cell, Document, File, FileVersion
 from cells.quota import cell_writing, quota_check
 from cells.reading import files_below, files_of
 from cells.validators import cell_name, folder_of, normal_path, parents_of
 
 __all__ = [
-    "DocumentsReport", "FilePut", "cell_create", "cell_delete", "document_delete", "document_put", "documents_put",
-    "drop_generation", "file_delete", "file_move", "file_put", "folder_create", "folders_make", "new_generation",
-    "switch_generation",
+    "DocumentsReport", "FilePut", "cell_create", "cell_delete", "cell_rename", "content_store", "document_delete",
+    "document_put", "documents_put", "drop_generation", "file_delete", "file_move", "file_put", "folder_create",
+    "folders_make", "new_generation", "switch_generation",
 ]  # fmt: skip
 
 _CHUNK = 256 * 1024
@@ -40,11 +40,32 @@ def cell_create(*, name: str, owner: User, quota: int | None = None) -> Cell:
         raise NameTaken(name=name) from error
 
 
-def cell_delete(*, cell: Cell) -> None:
-    """The cell with all generations. Blobs that nobody else refers to go with the next sweep."""
+def cell_rename(*, cell: Cell, name: str) -> Cell:
+    """Raises NameRefused, NameTaken."""
+    name = cell_name(name)
+    try:
+        with cell_writing(cell) as locked:
+            locked.name, locked.version, locked.updated_at = name, locked.version + 1, timezone.now()
+            locked.save(update_fields=["name", "version", "updated_at"])
+    except IntegrityError as error:
+        raise NameTaken(name=name) from error
+    return locked
+
+
+def cell_delete(*, cell: Cell, only_empty: bool = False) -> None:
+    """The cell with all generations and its snapshot area. Blobs that nobody else refers to go with the next sweep.
+
+    `only_empty`: raises CellNotEmpty for one with documents, files or folders.
+    """
     with cell_writing(cell) as locked:
+        if only_empty and (files_of(locked).exists() or _documents_of(locked).exists()):
+            raise CellNotEmpty(name=locked.name)
         generations_remove(locked)
         Cell.objects.filter(pk=locked.pk).delete()
+
+
+def _documents_of(cell: Cell) -> QuerySet[Document]:
+    return Document.objects.filter(cell=cell, generation=cell.generation)
 
 
 class FilePut(NamedTuple):

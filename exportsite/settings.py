@@ -1,5 +1,6 @@
 """The settings: the only reader of the environment, in the order of .env.example."""
 
+import re
 from pathlib import Path
 
 from exportsite import embedded, env, logs
@@ -18,6 +19,11 @@ ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
 PORT = env.integer("PORT", 8000, minimum=1)
 PUBLIC_URL = env.base_url("PUBLIC_URL", f"http://localhost:{PORT}")
+UNIT_HOST = env.text("UNIT_HOST").lower()
+if UNIT_HOST and not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", UNIT_HOST):
+    env.refuse("UNIT_HOST", f"{UNIT_HOST!r} is not a host name like unit.example.org")
+if UNIT_HOST:
+    ALLOWED_HOSTS.append(f".{UNIT_HOST}")
 INSTANCE_NAME = env.text("INSTANCE_NAME", "local")
 
 # --- Where things are -------------------------------------------------------------------------------------------
@@ -36,6 +42,7 @@ EXPORT_LEASE = env.duration("EXPORT_LEASE", "30s", units="smhd", minimum="5s")
 EXPORT_AUTOSTART = env.flag("EXPORT_AUTOSTART")
 EXPORT_STRICT_EASYDB_STATES = env.flag("EXPORT_STRICT_EASYDB_STATES")
 EXPORT_UNIQUE_NAMES = env.flag("EXPORT_UNIQUE_NAMES")
+DELETIONS_KEPT = env.duration("DELETIONS_KEPT", "90d", minimum="1d")
 EXPORT_BATCH_SIZE = env.integer("EXPORT_BATCH_SIZE", 100)
 EXPORT_XSLT_LIMIT = env.size("EXPORT_XSLT_LIMIT", "10MB")
 WATERMARK_FILE = env.text("WATERMARK_FILE")
@@ -113,6 +120,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "exportsite.health.HealthMiddleware",
+    "exports.api.cell.hosts.CellHostMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

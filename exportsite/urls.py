@@ -1,4 +1,4 @@
-"""Mounts the interfaces. `/{cell}/` (spec/cell.md) will come last: it would take every other prefix for a cell."""
+"""Mounts the interfaces. `/{cell}/` (spec/cell.md) comes last: it takes every other prefix for a cell."""
 
 from django.conf import settings
 from django.contrib import admin
@@ -27,4 +27,6 @@ urlpatterns = [
     path("api/v1/", include("cells.api.urls")),
     path("api/", include("exports.api.v1.urls")),
     re_path(r"^api(/|$)", unknown_call),
+    # Last: whatever no other prefix took is a cell's name.
+    path("", include("exports.api.cell.urls")),
 ]

@@ -13,6 +13,8 @@ class Run(models.Model):
     """One attempt to export. `services.lifecycle` alone writes `state`."""
 
     export = models.ForeignKey("Export", on_delete=models.CASCADE, null=True, related_name="runs")
+    #: Set: a snapshot of this cell is made, which is kept in its snapshot area; at most one at a time.
+    cell = models.ForeignKey("cells.Cell", on_delete=models.CASCADE, null=True, related_name="+")
     #: How this attempt was asked for, frozen at start: cells, definition, name. Never read from the export again.
     order = models.JSONField(default=dict)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
@@ -47,7 +49,8 @@ class Run(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["export"], condition=Q(state__in=ACTIVE), name="run_one_active_per_export")
+            models.UniqueConstraint(fields=["export"], condition=Q(state__in=ACTIVE), name="run_one_active_per_export"),
+            models.UniqueConstraint(fields=["cell"], condition=Q(state__in=ACTIVE), name="run_one_active_per_cell"),
         ]
         indexes = [models.Index(fields=["state", "heartbeat_at"], name="run_by_state")]
 

@@ -9,8 +9,7 @@ def cell_job(*, cell: Cell) -> str | None:
     """What is being done to the cell, in the words of `spec/cell.md §10`: at most one thing at a time."""
     if Import.objects.filter(cell=cell, state__in=IMPORT_ACTIVE).exists():
         return "cell import"
-    snapshots = Run.objects.filter(state__in=ACTIVE, order__layout="cell", order__cells=[cell.name])
-    return "cell export" if snapshots.exists() else None
+    return "cell export" if Run.objects.filter(cell=cell, state__in=ACTIVE).exists() else None
 
 
 def import_running(*, cell: Cell) -> Import | None:

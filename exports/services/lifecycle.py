@@ -9,10 +9,11 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from cells.errors import DomainError
+from cells.models import Cell
 from exports import queue
 from exports.errors import AlreadyRunning, LeaseLost, RunLost, RunStopped
 from exports.models import Event, Export, NotificationKind, Run
-from exports.services import notification_rows, schedule_rows
+from exports.services import notification_rows, schedule_rows, snapshot_rows
 from exports.states import ACTIVE, TRANSITIONS, RunState
 
 #: A run that lost its worker so often takes every worker down; it fails instead.
@@ -48,11 +49,11 @@ def event_write(
 
 
 @transaction.atomic
-def run_create(*, export: Export | None, owner: User, order: dict, nudge: bool = True) -> Run:
+def run_create(*, export: Export | None, owner: User, order: dict, cell: Cell | None = None, nudge: bool = True) -> Run:
     """A pending run, announced to the workers after commit unless the caller runs it. Raises AlreadyRunning."""
     try:
         with transaction.atomic():
-            run = Run.objects.create(export=export, owner=owner, order=order, nudged_at=timezone.now())
+            run = Run.objects.create(export=export, cell=cell, owner=owner, order=order, nudged_at=timezone.now())
     except IntegrityError as error:
         raise AlreadyRunning(id=export and export.pk) from error
     if export:
@@ -81,7 +82,8 @@ def transition(
         fields.setdefault("finished_at", timezone.now())
     if not rows.update(state=to, **fields):
         return False
-    run = Run.objects.select_related("export").get(pk=run_id)
+    run = Run.objects.select_related("export", "cell").get(pk=run_id)
+    snapshot_rows.outcome_place(run=run, state=to)
     idle, kind = _is_idle(run, to), notification_rows.KINDS.get(to)
     if not idle:
         told = {"state": str(to), **(info or {})}
@@ -128,7 +130,8 @@ def publish(run: Run, *, warnings: list[str], missing: int) -> None:
         holding=run.fence,
         info={"protocol": "\n".join(warnings), "entries": run.entry_count, "missing": missing},
         warnings=warnings,
-        expires_at=now + settings.EXPORT_EXPIRE,
+        # What lies in a snapshot area stays until somebody deletes it there.
+        expires_at=None if run.cell_id else now + settings.EXPORT_EXPIRE,
         bytes_done=F("bytes_planned"),
         phase="",
     )

@@ -5,13 +5,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from exports.models import Delivery, Export, Run, Volume
+from cells.models import SnapshotFile
+from exports.models import Delivery, Export, Import, Run, Volume
 from exports.services import lifecycle, manifest, store
 from exports.services.renditions import renditions_sweep
-from exports.states import DELIVERY_ACTIVE, DOWNLOADABLE, FINAL, RunState
+from exports.states import DELIVERY_ACTIVE, DOWNLOADABLE, FINAL, IMPORT_ACTIVE, RunState
 
 #: A reader notes that it reads every half minute; this much silence means it went away.
 READ_GRACE = timedelta(minutes=10)
@@ -20,7 +21,8 @@ ORPHAN_AGE = timedelta(days=1)
 
 
 def expire(*, now: datetime | None = None) -> int:
-    """Remove the archives of runs past their time, and of superseded ones, unless somebody reads or delivers them.
+    """Remove the archives of runs past their time, of superseded ones, and of those that were deleted from a snapshot
+    area, unless somebody reads, delivers or imports them.
 
     How many runs.
     """
@@ -31,8 +33,11 @@ def expire(*, now: datetime | None = None) -> int:
     published = Export.objects.filter(published_run__isnull=False).values("published_run")
     # A superseded run stays a while: somebody may be resuming it.
     superseded = Q(export__isnull=False, finished_at__lt=now - READ_GRACE) & ~Q(pk__in=published)
+    kept = SnapshotFile.objects.filter(run_id=OuterRef("pk"))
+    importing = Import.objects.filter(cell=OuterRef("cell"), state__in=IMPORT_ACTIVE)
+    deleted = Q(cell__isnull=False) & ~Exists(kept) & ~Exists(importing)
     count = 0
-    for run in past.filter(Q(expires_at__lt=now) | superseded).iterator():
+    for run in past.filter(Q(expires_at__lt=now) | superseded | deleted).iterator():
         count += run_expire(run)
     for run in Run.objects.filter(state__in=(RunState.FAILED, RunState.STOPPED)).exclude(pack_file="").iterator():
         run_purge(run)

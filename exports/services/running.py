@@ -25,7 +25,7 @@ from exports.services import lifecycle, manifest, planning, store, writing
 from exports.services.delivery_lifecycle import deliveries_order
 from exports.services.producing import search_layout
 from exports.services.progress import Progress, Watch, pulse
-from exports.services.snapshot_layout import closing_of, is_snapshot, snapshot_layout
+from exports.services.snapshot_layout import closing_of, is_snapshot, pairs_damaged, snapshot_layout
 
 log = logging.getLogger(__name__)
 
@@ -130,6 +130,8 @@ def _sealing(entries: Iterable[Entry], seal: text.Seal, progress: Progress) -> I
 
 def cells_of(run: Run) -> list[tuple[int, str]]:
     """[(id, name)] by name. The owner's rights of this moment count, not those of the order."""
+    if run.cell_id:
+        return list(Cell.objects.filter(pk=run.cell_id).values_list("pk", "name"))  # it may have been renamed
     owned = Cell.objects.filter(owner=run.owner).order_by("name")
     names = run.order.get("cells")
     if names is None:
@@ -194,6 +196,8 @@ def _prove(run: Run, progress: Progress) -> None:
 
 def reseal_run(run: Run, progress: Progress, damaged: dict[int, str]) -> None:
     """Take damaged entries out, and seal what is left."""
+    if is_snapshot(run):
+        damaged = pairs_damaged(run, damaged)
     manifest.missing_mark(run_id=run.pk, damaged=damaged)
     closing = RunEntry.objects.get(run=run, ordinal=run.entry_count - 1)
     run.volumes.all().delete()

@@ -10,7 +10,7 @@ from exports.engine import manifest as text
 from exports.engine.entries import Entry
 from exports.engine.freeze import Layout
 from exports.engine.layouts import cell as layout
-from exports.models import Run
+from exports.models import Run, RunEntry
 
 #: `Run.order["layout"]`.
 SNAPSHOT = "cell"
@@ -35,6 +35,17 @@ def closing_of(run: Run) -> tuple[str, Closing]:
     if is_snapshot(run):
         return layout.MANIFEST, partial(layout.manifest_lines, unit_url=unit_url())
     return text.NAME, text.lines
+
+
+def pairs_damaged(run: Run, damaged: dict[int, str]) -> dict[int, str]:
+    """With the `.pmeta` of each content: a node without one is no file, and no server takes it for one."""
+    contents = RunEntry.objects.filter(run=run, ordinal__in=list(damaged), name__endswith=f"/{layout.CONTENT}")
+    return damaged | {ordinal - 1: damaged[ordinal] for ordinal in contents.values_list("ordinal", flat=True)}
+
+
+def cell_id(pk: int) -> str:
+    """The cell's `_id` in its snapshots."""
+    return layout.id_of("cell", pk)
 
 
 def unit_url() -> str:

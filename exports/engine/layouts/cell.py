@@ -86,8 +86,9 @@ def manifest_lines(entries: Iterable[Entry], missing: Iterable[tuple[str, str]],
         "unit_url": unit_url,
         "create_date": newest // 1000,
     }
-    lost = [{"path": path, "reason": reason} for path, reason in missing]  # bounded by what was found damaged
-    yield _json(told | ({"missing": lost} if lost else {}))
+    lost = dict(missing)  # bounded by what was found damaged; a content and its .pmeta are one path
+    listed = [{"path": path, "reason": reason} for path, reason in lost.items()]
+    yield _json(told | ({"missing": listed} if listed else {}))
 
 
 def id_of(kind: str, name: object) -> str:
@@ -191,7 +192,7 @@ class _Nodes:
         if executable:
             properties[EXECUTABLE_PROPERTY] = _EXECUTABLE
         meta = _pmeta(id_of("node", path), "dav.file", mtime, d=properties, ct=content_type, cl=size, et="NONE")
-        yield self._pack.add(node + PMETA, [meta], mtime=mtime)
+        yield self._pack.add(node + PMETA, [meta], mtime=mtime)._replace(path=path)
         yield Entry(
             -1, node + CONTENT, path, FILE_MODE, mtime, size, crc32, sha256, encoding, stored, stored_crc32, None, b""
         )  # fmt: skip

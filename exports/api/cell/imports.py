@@ -1,0 +1,96 @@
+"""`/{cell}/__import` (`spec/cell.md §8`), and what we added: `?check=true`, `/undo`, DELETE, `Mode`."""
+
+from typing import Any
+
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from rest_framework.request import Request
+
+from cells.api.base import truth
+from cells.api.errors import ApiError
+from cells.errors import FileNotFound
+from cells.models import SnapshotFile
+from cells.snapshots import snapshot_get
+from exports.api.cell.addresses import cell_url
+from exports.api.cell.base import CellViews, answer, json_object
+from exports.api.cell.errors import CellError, told_error
+from exports.api.cell.exports import moment, percent, snapshot_stem
+from exports.api.cell.words import IMPORT_WORDS, READY
+from exports.models import Import, ImportMode
+from exports.services import imports
+from exports.services.cell_jobs import import_failed, import_running
+from exports.services.snapshot_rows import ARCHIVE
+from exports.services.snapshots import snapshot_source
+from exports.states import ImportState
+
+
+class ImportViews(CellViews):
+    allow = "OPTIONS, GET, POST"
+    survives_failure = True
+
+    def read(self, request: Request, cell: str) -> HttpResponseBase:
+        """What runs goes before what failed: a client that tries again shall not see the old failure."""
+        if row := import_running(cell=self.cell):
+            return answer(_told(row))
+        if row := import_failed(cell=self.cell):
+            return answer(_told(row) | {"message": told_error(row.error)})
+        return answer({"status": READY})
+
+    def create(self, request: Request, cell: str) -> HttpResponseBase:
+        self.refuse_job()
+        body = json_object(request)
+        if body is None:
+            raise CellError("PR400-CM-0004", "")
+        if body.get("Name") is None:
+            raise CellError("PR400-CM-0001", "Name")
+        stem, mode = snapshot_stem(body["Name"]), _mode(body.get("Mode"))
+        archive = snapshot_source(self._snapshot(stem + ARCHIVE))
+        if _check_asked(request):
+            return answer(imports.import_check(cell=self.cell, archive=archive, snapshots_only=True))
+        imports.import_start(
+            cell=self.cell, owner=self.cell.owner, archive=archive, mode=mode, name=stem, snapshots_only=True
+        )
+        return HttpResponse(status=202, headers={"Location": f"{cell_url(self.cell)}__import"})
+
+    def destroy(self, request: Request, cell: str) -> HttpResponseBase:
+        """The owner has seen that the last import failed; the cell is normal again."""
+        imports.import_dismiss(cell=self.cell)
+        return HttpResponse(status=204)
+
+    def _snapshot(self, name: str) -> SnapshotFile:
+        try:
+            return snapshot_get(cell=self.cell, name=name)
+        except FileNotFound as error:
+            raise CellError("PR404-DV-0001", name) from error
+
+
+class UndoViews(CellViews):
+    allow = "OPTIONS, POST"
+
+    def create(self, request: Request, cell: str) -> HttpResponseBase:
+        imports.import_undo(cell=self.cell)
+        return HttpResponse(status=204)
+
+
+def _told(row: Import) -> dict[str, Any]:
+    return {
+        "status": IMPORT_WORDS[ImportState(row.state)],
+        "started_at": moment(row.started_at),
+        "progress": percent(row.done, row.total),
+        "importation_name": row.name,
+    }
+
+
+def _mode(given: Any) -> ImportMode:
+    if given is None:
+        return ImportMode.REPLACE
+    if given not in ImportMode.values:
+        raise CellError("PR400-CM-0002", "Mode", "|".join(ImportMode.values))
+    return ImportMode(given)
+
+
+def _check_asked(request: Request) -> bool:
+    try:
+        return truth(request.query_params.get("check", "false"), "check")
+    except ApiError as error:
+        raise CellError("PR400-CM-0002", "check", "true|false") from error
