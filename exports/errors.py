@@ -278,3 +278,11 @@ class TooManyParts(DomainError):
     """export: more than {limit} parts; a larger parts_size makes fewer"""
 
     code = "too_many_parts"
+
+
+class MoveTooLarge(DomainError):
+    """import: not enough disk space"""
+
+    #: {missing} of the {needed} bytes do not fit the cell's quota of {quota}.
+    code = "move_too_large"
+    kind = Kind.TOO_LARGE

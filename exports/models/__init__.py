@@ -1,6 +1,7 @@
 from exports.models.delivery import Delivery
 from exports.models.export import Export, Transport
 from exports.models.imports import Import, ImportMode
+from exports.models.moving import MoveExport
 from exports.models.notification import Notification, NotificationKind
 from exports.models.preference import Notify, Preference
 from exports.models.rendition import Rendition
@@ -13,6 +14,7 @@ __all__ = [
     "Export",
     "Import",
     "ImportMode",
+    "MoveExport",
     "Notification",
     "NotificationKind",
     "Notify",

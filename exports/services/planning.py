@@ -29,7 +29,7 @@ def volumes_plan(
     planners = [Planner(packer, seal=run.manifest_sha256, closing=closing) for packer in packers]
     plan(entries, planners)
     for planner in planners:
-        _store(run, planner.packer.name, planner.finish(), stored=planner.packer.name in wanted)
+        volumes_store(run, planner.packer.name, planner.finish(), stored=planner.packer.name in wanted)
 
 
 def volume_only(run: Run, packer: str) -> VolumePlan:
@@ -49,7 +49,7 @@ def selection_plan(run: Run, *, prefix: str, strip: int, packer: str, format: st
     source = run_source(run, places=False)
     planner = Planner(Packer(packer, format), seal=run.manifest_sha256, strip=strip)
     plan((entry for entry in _selected(run, source, prefix)), [planner])
-    _store(run, packer, planner.finish(), stored=False)
+    volumes_store(run, packer, planner.finish())
     return Volume.objects.get(run=run, packer=packer)
 
 
@@ -77,7 +77,7 @@ def closing_entry(run: Run, source: Source) -> Entry:
     return next(source(run.entry_count - 1, run.entry_count))
 
 
-def _store(run: Run, packer: str, plans: list[VolumePlan], *, stored: bool) -> None:
+def volumes_store(run: Run, packer: str, plans: list[VolumePlan], *, stored: bool = False) -> None:
     Volume.objects.bulk_create(
         [
             Volume(

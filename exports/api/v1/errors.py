@@ -52,17 +52,19 @@ class ExportErrors(V1Errors):
                 "move_mac_invalid",
                 "move_not_found",
                 "move_running",
+                "move_too_large",
                 "no_archive",
                 "nothing_to_dismiss",
                 "nothing_to_undo",
+                "too_many_parts",
             ),
             _GENERIC,
         ),
         "archive_unreadable": _INTERNAL,
         "import_lease_lost": _INTERNAL,
         "import_lost": _INTERNAL,
-        "entries_damaged": Shape(500, "server", "error.server.internal_file_error"),
         "import_stopped": _INTERNAL,
+        "entries_damaged": Shape(500, "server", "error.server.internal_file_error"),
     }
 
     def _domain(self, error: DomainError) -> tuple[int, dict[str, Any]]:
