@@ -11,6 +11,11 @@ SUSPECT = re.compile(r"[\\;:]")
 #: Bytes that a file system takes in one name.
 LONGEST = 255
 LONGEST_EXTENSION = 16
+#: How the second of two equal names is told from the first; v1's assets have "-2" (`spec/v1.md §8.3`).
+TWIN, DASHED_TWIN = " ({})", "-{}"
+#: Characters, and bytes, of a name that people made up, so that a number and an extension still fit.
+LONGEST_BASE, LONGEST_BASE_BYTES = 100, 220
+FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f/\\:*?"<>|]')
 
 
 class Names:
@@ -33,9 +38,10 @@ class Names:
         """Ends in "/"."""
         return self._folder(path + "/")
 
-    def beside(self, parent: str, leaf: str) -> str:
-        """A free name for `leaf` in the archive's folder `parent` ("" or with a slash), whatever came before."""
-        return self._unique(parent, leaf)
+    def beside(self, parent: str, leaf: str, twin: str = TWIN) -> str:
+        """A free name for `leaf` in the archive's folder `parent` ("" or with a slash), whatever came before; `twin`
+        says how a number is put to it."""
+        return self._unique(parent, leaf, twin)
 
     def _folder(self, path: str) -> str:
         """The name of the folder that holds `path`, with a slash at the end."""
@@ -46,7 +52,7 @@ class Names:
             self._open.append((inner, self._unique(outer[1], inner[len(outer[0]) : -1]) + "/"))
         return self._open[-1][1]
 
-    def _unique(self, parent: str, leaf: str) -> str:
+    def _unique(self, parent: str, leaf: str, twin: str = TWIN) -> str:
         name = parent + (leaf if leaf.isprintable() and not SUSPECT.search(leaf) else UNSAFE.sub("_", leaf))
         key = hash(name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold())
         if key not in self._taken:
@@ -54,14 +60,24 @@ class Names:
             return name
         # Counting on from the last clash keeps 100,000 twins of one name from 5,000,000,000 tries.
         number = self._clashes[key] = self._clashes.get(key, 1) + 1
-        return self._unique(parent, numbered(leaf, number))
+        return self._unique(parent, numbered(leaf, number, twin), twin)
 
 
-def numbered(leaf: str, number: int) -> str:
+def numbered(leaf: str, number: int, twin: str = TWIN) -> str:
     """`leaf` with a number before its extension, cut at the end of its stem to what a file system takes."""
     stem, dot, extension = leaf.rpartition(".")
     if not dot or not stem or len(extension) > LONGEST_EXTENSION:
         stem, extension = leaf, ""
-    ending = f" ({number}).{extension}" if extension else f" ({number})"
+    ending = twin.format(number) + (f".{extension}" if extension else "")
     room = LONGEST - len(ending.encode())
     return stem.encode()[:room].decode(errors="ignore") + ending
+
+
+def cleaned(text: str, *, less: int = 0) -> str:
+    """`text` as part of a file's name: no folders, nothing that an operating system refuses (`spec/v1.md §8.3`).
+
+    At most 100 characters, `less` for what comes behind. "" when nothing is left; never "." or "..".
+    """
+    text = " ".join(FORBIDDEN.sub("_", text).split())[: LONGEST_BASE - less]
+    text = text.encode()[: LONGEST_BASE_BYTES - less * 4].decode(errors="ignore").rstrip()
+    return text if text.strip(".") else "_" * len(text)

@@ -20,7 +20,7 @@ from exports.engine.contents import CHUNK, Contents
 from exports.engine.entries import Body, Entry, Form
 from exports.engine.formats import FORMATS
 from exports.errors import EntryNotFound, PasskeyInvalid, VolumeNotFound
-from exports.models import Export, Run, Volume
+from exports.models import Export, Run, RunEntry, Volume
 from exports.services import lifecycle, planning, store
 
 #: An archive that somebody reads does not expire; how often the reader says so.
@@ -40,6 +40,8 @@ class Opened:
     chunks: Callable[[int, int], Iterator[bytes]]
     #: Of a stored volume, relative to the folder of volumes: a proxy may send it itself.
     store_file: str = ""
+    #: (id, version) of a single file that v1 calls an asset.
+    asset: tuple[int, str] | None = None
 
 
 def passkey(*, export: Export) -> str:
@@ -132,6 +134,7 @@ def open_entry(*, run: Run, path: str) -> Opened:
     if entry is None:
         raise EntryNotFound(what="file", path=path)
     leaf = entry.name.rsplit("/", 1)[-1]
+    row = RunEntry.objects.filter(run=run, ordinal=entry.ordinal, asset_id__isnull=False)
     return Opened(
         name=leaf,
         length=entry.size,
@@ -139,6 +142,7 @@ def open_entry(*, run: Run, path: str) -> Opened:
         content_type=mimetypes.guess_type(leaf)[0] or "application/octet-stream",
         modified=datetime.fromtimestamp(entry.mtime / 1e6, UTC),
         chunks=_reading(run, None, lambda start, end: _read_entry(entry, start, end)),
+        asset=row.values_list("asset_id", "asset_version").first(),
     )
 
 

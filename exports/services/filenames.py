@@ -1,12 +1,12 @@
 """What archives and files are called, in URLs and on other people's servers (`spec/v1.md §8.3, §9.2`)."""
 
-import re
 from collections.abc import Collection
 from urllib.parse import quote
 
+from exports.engine.names import LONGEST_BASE, cleaned
 from exports.models import Volume
 
-MAX_BASE = 100
+MAX_BASE = LONGEST_BASE
 EXTENSIONS: dict[str, str] = {
     "zip": "zip",
     "zip_10mb": "zip",
@@ -17,12 +17,11 @@ EXTENSIONS: dict[str, str] = {
 }
 #: Both cut into `<name>.<n>.zip`; an export that has both needs a word more in the name.
 SPLIT = ("zip_10mb", "zip_2gb")
-_UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f/\\:*?"<>|]')
 
 
 def base_name(name: str) -> str:
     """An export's name as part of a file name (§8.3)."""
-    return " ".join(_UNSAFE.sub("_", name).split())[:MAX_BASE].rstrip() or "export"
+    return cleaned(name) or "export"
 
 
 def volume_name(display_name: str, volume: Volume, packers: Collection[str]) -> str:

@@ -9,8 +9,12 @@ from cells.blobs import BlobStore
 from cells.errors import BlobDamaged
 from cells.models import File
 from exports.engine.freeze import Layout
+from exports.engine.images.pictures import Pictures
 from exports.engine.layouts.assets import AssetsMaker
+from exports.engine.layouts.filenames import Naming
 from exports.engine.layouts.packages import packages
+from exports.engine.layouts.ruled import ruled_files
+from exports.engine.layouts.rules import Rules
 from exports.engine.layouts.search import search
 from exports.engine.layouts.shipping import all_files, no_files
 from exports.engine.notes import Notes
@@ -19,6 +23,7 @@ from exports.models import Run
 from exports.services.definitions import is_on, is_packaged
 from exports.services.filenames import base_name
 from exports.services.incremental import since_of
+from exports.services.renditions import watermark_digest
 from exports.services.searching import search_condition
 
 _SHEET_TYPES = ("text/xsl", "text/xslt", "application/xslt+xml")
@@ -26,7 +31,7 @@ _SHEET_NAMES = (".xsl", ".xslt")
 Definition = dict[str, Any]
 
 
-def search_layout(run: Run, notes: Notes) -> Layout:
+def search_layout(run: Run, notes: Notes, pictures: Pictures) -> Layout:
     definition = run.order.get("definition", {})
     condition = search_condition(definition.get("search") or {})
     since = since_of(run.order)
@@ -35,7 +40,7 @@ def search_layout(run: Run, notes: Notes) -> Layout:
         return search(documents=documents, condition=condition, instance=settings.INSTANCE_NAME, since=since)
     return packages(
         data=_data(run, definition, notes),
-        assets=_assets(run, definition),
+        assets=_assets(run, definition, pictures),
         condition=condition,
         instance=settings.INSTANCE_NAME,
         notes=notes,
@@ -43,8 +48,28 @@ def search_layout(run: Run, notes: Notes) -> Layout:
     )
 
 
-def _assets(run: Run, definition: Definition) -> AssetsMaker:
-    return all_files(since_of(run.order)) if definition.get("eas_fields") is None else no_files
+def _assets(run: Run, definition: Definition, pictures: Pictures) -> AssetsMaker:
+    fields = definition.get("eas_fields")
+    if fields is None:
+        return all_files(since_of(run.order))
+    if not fields:
+        return no_files
+    given = (definition.get("classes") or {}, definition.get("assets") or {})
+    search = definition.get("search") or {}
+    naming = Naming(
+        original=bool(definition.get("filename_original")),
+        template=definition.get("filename_template"),
+        export=base_name(run.order.get("name") or ""),
+        system=settings.INSTANCE_NAME,
+        language=next(iter(_languages(search) or ()), ""),
+    )
+    return ruled_files(
+        Rules.of(fields, *given, watermark=watermark_digest()),
+        naming,
+        pictures,
+        base_url=settings.PUBLIC_URL,
+        measured=bool(definition.get("file_metadata")),
+    )
 
 
 def _data(run: Run, definition: Definition, notes: Notes) -> Data:

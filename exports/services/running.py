@@ -16,6 +16,7 @@ from exports.engine import manifest as text
 from exports.engine.contents import damage
 from exports.engine.entries import Entry
 from exports.engine.freeze import Layout, freeze
+from exports.engine.images.pictures import Pictures
 from exports.engine.names import Names
 from exports.engine.notes import Notes
 from exports.engine.pack import Pack
@@ -25,6 +26,7 @@ from exports.services import lifecycle, manifest, planning, store, writing
 from exports.services.delivery_lifecycle import deliveries_order
 from exports.services.producing import search_layout
 from exports.services.progress import Progress, Watch, pulse
+from exports.services.renditions import Renditions
 from exports.services.snapshot_layout import closing_of, is_snapshot, pairs_damaged, snapshot_layout
 
 log = logging.getLogger(__name__)
@@ -76,9 +78,13 @@ def freeze_run(run: Run, progress: Progress) -> None:
     pack = Pack(store.pack_path(run), lambda count: progress.tick(0))
     names, notes = Names(), Notes()
     try:
-        with Snapshot() as snapshot, pulse(run, snapshot.cancel):
+        with (
+            Renditions(lambda: progress.tick(0)) as pictures,
+            Snapshot() as snapshot,
+            pulse(run, snapshot.cancel),
+        ):
             frozen_at = timezone.now()
-            entries = freeze(snapshot, cells_of(run), layout_of(run, notes), names, pack)
+            entries = freeze(snapshot, cells_of(run), layout_of(run, notes, pictures), names, pack)
             count = manifest.manifest_write(run_id=run.pk, entries=_ticking(entries, progress))
         run.warnings = notes.sentences()
         seal_run(run, progress, pack, name=names.beside("", closing_of(run)[0]), ordinal=count, frozen_at=frozen_at)
@@ -142,10 +148,10 @@ def cells_of(run: Run) -> list[tuple[int, str]]:
     return found
 
 
-def layout_of(run: Run, notes: Notes) -> Layout:
+def layout_of(run: Run, notes: Notes, pictures: Pictures) -> Layout:
     if is_snapshot(run):
         return snapshot_layout(cells_of(run)[0][0])
-    return search_layout(run, notes)
+    return search_layout(run, notes, pictures)
 
 
 def write_run(run: Run, progress: Progress) -> None:

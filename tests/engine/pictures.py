@@ -1,9 +1,13 @@
 """Pictures for tests: a gradient whose corners tell which way it is turned."""
 
 import io
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
+
+from exports.engine.images.recipe import Recipe
+from exports.engine.images.studio import Studio
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 #: Left upper, right upper, left lower, right lower.
@@ -40,3 +44,17 @@ def exif(**values: Any) -> Image.Exif:
     made.get_ifd(0x8769).update({0x9003: "2024:05:06 07:08:09", 0xA431: "SERIAL-4711"})
     made.get_ifd(0x8825).update({1: "N", 2: (52.0, 31.0, 12.0), 3: "E", 4: (13.0, 24.0, 18.0)})
     return made
+
+
+class Made(Exception):
+    """Why nothing was made."""
+
+
+def make(studio: Studio, folder: Path, data: bytes, recipe: Recipe, watermark: bytes = b"") -> bytes:
+    source, target, mark = folder / "source", folder / "target", folder / "mark"
+    source.write_bytes(data)
+    mark.write_bytes(watermark)
+    told = studio.paint(str(source), str(target), recipe, watermark=str(mark) if watermark else "")
+    if "reason" in told:
+        raise Made(told["reason"])
+    return target.read_bytes()

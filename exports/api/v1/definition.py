@@ -145,17 +145,7 @@ ATTRIBUTES: dict[str, Attribute] = {
 }
 
 #: What is understood and cannot be produced yet. Refused, because an export without it would not be what was asked for.
-_UNAVAILABLE = (
-    "eas_fields",
-    "classes",
-    "assets",
-    "filename_original",
-    "filename_template",
-    "include_parents",
-    "file_metadata",
-)
-#: Maps that ask for nothing when they are empty; an empty `csv` or `fields` asks for something.
-_MAPS = ("eas_fields", "classes", "assets")
+_UNAVAILABLE = ("include_parents",)
 
 
 def refuse_contradictions(definition: dict[str, object]) -> None:
@@ -167,5 +157,5 @@ def refuse_contradictions(definition: dict[str, object]) -> None:
 def refuse_unavailable(definition: dict[str, object]) -> None:
     for name in _UNAVAILABLE:
         value = definition.get(name)
-        if value not in (None, False, "") and not (name in _MAPS and not value):
+        if value not in (None, False, ""):
             raise checks.invalid_value(f"export.{name}", "is not available in this version")

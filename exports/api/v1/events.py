@@ -83,8 +83,9 @@ def _filtered(request: Request) -> QuerySet[Event]:
     events = selectors.events_all()
     if "type" in query:
         events = events.filter(type__in=query["type"].replace("\0", "").split(","))
-    if any(query.get(name, "export") != "export" for name in ("base_type", "basetype")):
-        events = events.none()
+    for name in ("base_type", "basetype"):
+        if name in query:
+            events = _of_basetype(events, query[name])
     if "user_id" in query:
         events = events.filter(user_id=query_integer(request, "user_id", None))
     if "group_id" in query:
@@ -101,6 +102,13 @@ def _filtered(request: Request) -> QuerySet[Event]:
             events = events.filter(**{lookup: _moment(name, query[name])})
     sort = checks.one_of("sort", query.get("sort", "_id.DESC").lower(), _SORTS)
     return events.order_by(_SORTS[sort])
+
+
+def _of_basetype(events: QuerySet[Event], name: str) -> QuerySet[Event]:
+    of_assets = {"type__startswith": present.ASSET_EVENTS}
+    if name == "asset":
+        return events.filter(**of_assets)
+    return events.exclude(**of_assets) if name == "export" else events.none()
 
 
 def _csv(events: Iterator[Event]) -> Iterator[str]:

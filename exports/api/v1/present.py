@@ -28,6 +28,8 @@ LOG_TYPES = (
 )
 #: Events that `event/poll` tells the owner of (§0.2 C20).
 POLLABLE = ("EXPORT_START", "EXPORT_FINISH", "EXPORT_FAILED", "EXPORT_STOPPED")
+#: How events begin that speak of a file and not of the export.
+ASSET_EVENTS = "ASSET_"
 #: Archives that every published run has, whatever its transports say (§4.6).
 _DEFAULT_PACKERS = ("zip", "tar")
 #: Attributes that are absent rather than null (§4.2).
@@ -224,13 +226,14 @@ def _log(export: Export, *, of_last_run: bool) -> Iterator[dict[str, object]]:
 
 
 def _event_short(event: Event) -> dict[str, object]:
+    of_asset = event.type.startswith(ASSET_EVENTS)
     return {
         "_id": event.pk,
         "type": event.type,
         "schema": "BASE",
-        "basetype": "export",
-        "object_id": event.export_id,
-        "object_version": event.export_version,
+        "basetype": "asset" if of_asset else "export",
+        "object_id": event.info.get("asset_id") if of_asset else event.export_id,
+        "object_version": None if of_asset else event.export_version,
     }
 
 

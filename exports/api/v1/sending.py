@@ -16,6 +16,7 @@ from exports.api.v1.base import ExportViews
 from exports.api.v1.errors import DownloadErrors, error_redirect
 from exports.errors import EntryNotFound, PasskeyInvalid
 from exports.models import Export, Run
+from exports.models.export import ExportType
 from exports.services import lifecycle
 from exports.services.downloads import Opened
 
@@ -92,18 +93,25 @@ def send(request: Request, opened: Opened, *, headers: dict[str, str], accel: bo
 def note_download(
     request: Request, response: HttpResponseBase, opened: Opened, *, export: Export, run: Run, what: str, **of: object
 ) -> None:
-    """One event for a download, not one for each piece of it: pieces that do not begin at 0 go on with another."""
+    """One event for a download, not one for each piece of it: pieces that do not begin at 0 go on with another. A file
+    of a document is an asset, and has an event of its own (`spec/v1.md §12`)."""
     starts = response.status_code == 200 or response.headers.get("Content-Range", "").startswith("bytes 0-")
     if request.method != "GET" or not starts:
         return
-    lifecycle.event_write(
-        type="DOWNLOAD_EXPORT",
-        export=export,
-        run=run,
-        user=request.user if request.user.is_authenticated else None,
-        info={
-            "bytes_total": opened.length,
-            "export": {"_id": export.pk, "_version": export.version, **of},
-            "url": what,
-        },
-    )
+    of = {"_id": export.pk, "_version": export.version, **of}
+    told: dict[str, dict[str, object]] = {
+        "DOWNLOAD_EXPORT": {"bytes_total": opened.length, "export": of, "url": what},
+    }
+    if opened.asset:
+        asset, version = opened.asset
+        told["DOWNLOAD_EXPORT"] |= {"asset_id": asset, "asset_version": version}
+        told[_asset_event(run, of)] = {"asset_id": asset, "version": version, "export": of}
+    user = request.user if request.user.is_authenticated else None
+    for event, info in told.items():
+        lifecycle.event_write(type=event, export=export, run=run, user=user, info=info)
+
+
+def _asset_event(run: Run, of: dict[str, object]) -> str:
+    if "_transport_id" in of:
+        return "ASSET_EXPORT_TRANSPORT_DOWNLOAD"
+    return "ASSET_DOWNLOAD" if run.order.get("type") == ExportType.DOWNLOAD else "ASSET_EXPORT_DOWNLOAD"

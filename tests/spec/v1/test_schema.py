@@ -116,12 +116,7 @@ def test_put_accepts_version_one_and_no_other() -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        {"eas_fields": ["a.b"]},
-        {"classes": {"image": [{"type": "original"}]}},
-        {"assets": {"1": False}},
-        {"filename_template": "%x%"},
-        {"filename_original": True},
-        {"file_metadata": True},
+        {"include_parents": True},
     ],
     ids=lambda value: next(iter(value)),
 )
