@@ -87,7 +87,10 @@ class ZipArchive(Archive):
                 _refuse(member.name, "its local header has forged ZIP64 sizes")
             size, packed = unpack_from("<QQ", extra[_ZIP64])
         told = (member.crc32, member.packed, member.size)
-        late = flags & _DESCRIBED and (crc, packed, size) == (0, 0, 0)
+        # What a descriptor tells stands as 0 here; libarchive has the size all the same.
+        late = flags & _DESCRIBED and all(
+            value in (0, real) for value, real in zip((crc, packed, size), told, strict=True)
+        )
         if method not in (STORED, DEFLATED) or ((crc, packed, size) != told and not late):
             _refuse(member.name, "its local header has another size or CRC-32 than the directory")
         data = member.offset + LOCAL.size + len(rest)
