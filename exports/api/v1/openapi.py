@@ -6,6 +6,8 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
+from exports.api.v1.shapes import BODY, CREATE_BODY, ERROR_BODY, EVENT, LISTED, OPEN, WHOLE, each
+
 
 class V1Schema(AutoSchema):
     """Names each operation after its whole path: `zip` and `zip/{path}` are two."""
@@ -20,122 +22,6 @@ class V1Schema(AutoSchema):
     def _is_list_view(self, serializer: object = None) -> bool:
         """Never: our lists are objects that hold an array."""
         return False
-
-
-_OPEN = {"type": "object", "additionalProperties": True}
-_ERROR_BODY = {
-    "type": "object",
-    "required": ["realm", "code"],
-    "properties": {
-        "realm": {"type": "string", "enum": ["api", "user", "server"]},
-        "code": {"type": "string"},
-        "description": {"type": "string"},
-        "parameters": {"type": "object", "additionalProperties": {"type": "string"}},
-        "uuid": {"type": "string"},
-    },
-}
-_FILE = {
-    "type": "object",
-    "required": ["path", "size"],
-    "properties": {
-        "path": {"type": "string"},
-        "size": {"type": "integer"},
-        "eas_id": {"type": "integer"},
-        "eas_version": {"type": "string"},
-        "eas_fileclass": {"type": "string", "enum": ["image", "audio", "video", "office", "other"]},
-    },
-}
-_SCHEDULE = {
-    "type": "object",
-    "properties": {
-        "weekdays": {"type": "array", "items": {"type": "string"}},
-        "days_of_month": {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 31}},
-        "hours": {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 23}},
-        "minutes": {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 59}},
-        "timezone": {"type": "string"},
-    },
-}
-_LISTED = {
-    "type": "object",
-    "required": ["_basetype", "_state", "export"],
-    "properties": {
-        "_basetype": {"type": "string", "enum": ["export"]},
-        "_date_created": {"type": "string", "format": "date-time"},
-        "_last_updated_date": {"type": "string", "format": "date-time"},
-        "_next_run_at": {"type": "string", "format": "date-time", "nullable": True},
-        "_last_run_at": {"type": "string", "format": "date-time", "nullable": True},
-        "_state": {
-            "type": "string",
-            "enum": ["new", "pending", "processing", "done", "done_with_warnings", "failed", "expired"],
-        },
-        "export": {
-            "type": "object",
-            "required": ["_id", "_version", "type", "name", "search"],
-            "properties": {
-                "_id": {"type": "integer"},
-                "_version": {"type": "integer"},
-                "type": {"type": "string", "enum": ["export", "export_incremental", "download"]},
-                "name": {"type": "string"},
-                "search": _OPEN,
-                "cells": {"type": "array", "items": {"type": "string"}, "nullable": True},
-            },
-        },
-    },
-}
-_WHOLE = {
-    **_LISTED,
-    "required": [*_LISTED["required"], "_transports", "_downloads", "_files"],
-    "properties": {
-        **_LISTED["properties"],
-        "_schedules": {"type": "array", "items": _SCHEDULE, "nullable": True},
-        "_transports": {"type": "array", "items": _OPEN},
-        "_downloads": {"type": "array", "items": _OPEN},
-        "_files": {"type": "array", "items": _FILE},
-        "_log": {"type": "array", "items": _OPEN},
-        "_progress": _OPEN,
-        "_missing": {"type": "array", "items": _OPEN},
-    },
-}
-_BODY = {
-    "type": "object",
-    "properties": {
-        "_schedules": {"type": "array", "items": _SCHEDULE, "nullable": True, "maxItems": 100},
-        "_transports": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["type"],
-                "properties": {
-                    "type": {"type": "string", "enum": ["download"]},
-                    "packer": {
-                        "type": "string",
-                        "nullable": True,
-                        "enum": ["zip", "zip_10mb", "zip_2gb", "tar", "tar_gz", "tar_bz2", "folder", None],
-                    },
-                },
-            },
-        },
-        "export": {
-            "type": "object",
-            "properties": {
-                "type": {"type": "string", "enum": ["export", "export_incremental", "download"]},
-                "name": {"type": "string", "maxLength": 255},
-                "search": {
-                    "type": "object",
-                    "properties": {"objecttypes": {"type": "array", "items": {"type": "string"}, "nullable": True}},
-                },
-                "json": {"type": "boolean"},
-                "notify": {"type": "string", "nullable": True, "enum": ["all", "problems", "none", None]},
-                "cells": {"type": "array", "items": {"type": "string"}, "nullable": True},
-            },
-        },
-    },
-    "required": ["export"],
-}
-_CREATE_BODY = {
-    **_BODY,
-    "properties": {**_BODY["properties"], "export": {**_BODY["properties"]["export"], "required": ["search"]}},
-}
 
 
 def _page(item: dict[str, object], *required: str) -> dict[str, object]:
@@ -159,7 +45,7 @@ def _errors(*statuses: int) -> dict[int, OpenApiResponse]:
         411: "The body has no length",
         500: "Internal error",
     }
-    return {status: OpenApiResponse(_ERROR_BODY, description=told[status]) for status in statuses}
+    return {status: OpenApiResponse(ERROR_BODY, description=told[status]) for status in statuses}
 
 
 _CRUD = _errors(400, 403, 500)
@@ -175,29 +61,29 @@ def _call(summary: str, responses: dict, *parameters: OpenApiParameter, **more: 
 
 exports_list = _call(
     "List one's exports, newest first",
-    {200: _page(_LISTED, "count")} | _CRUD,
+    {200: _page(LISTED, "count")} | _CRUD,
     _LIMIT,
     _OFFSET,
     OpenApiParameter("filter", str, description="type:download|export+status:failed,type:export_incremental"),
 )
 export_get = _call(
-    "Get an export", {200: _WHOLE} | _ONE, _ID, OpenApiParameter("format", str, enum=["short", "standard", "long"])
+    "Get an export", {200: WHOLE} | _ONE, _ID, OpenApiParameter("format", str, enum=["short", "standard", "long"])
 )
 export_create = _call(
     "Create an export (POST is another word for PUT)",
-    {200: _WHOLE} | _CRUD | _errors(411),
-    request={"application/json": _CREATE_BODY},
+    {200: WHOLE} | _CRUD | _errors(411),
+    request={"application/json": CREATE_BODY},
 )
 export_update = _call(
-    "Update an export; it is new again", {200: _WHOLE} | _ONE | _errors(411), _ID, request={"application/json": _BODY}
+    "Update an export; it is new again", {200: WHOLE} | _ONE | _errors(411), _ID, request={"application/json": BODY}
 )
-export_delete = _call("Delete an export with its runs and archives", {200: _OPEN} | _ONE, _ID)
-export_start = _call("Queue a run", {200: _WHOLE} | _ONE, _ID, request=None)
-export_stop = _call("Stop the run", {200: _WHOLE} | _ONE, _ID, request=None)
+export_delete = _call("Delete an export with its runs and archives", {200: OPEN} | _ONE, _ID)
+export_start = _call("Queue a run", {200: WHOLE} | _ONE, _ID, request=None)
+export_stop = _call("Stop the run", {200: WHOLE} | _ONE, _ID, request=None)
 
 _UUID = OpenApiParameter("uuid", OpenApiTypes.UUID, OpenApiParameter.PATH, description="The transport's `uuid`")
 transport_retry = _call(
-    "Deliver by this transport alone once more, after it failed", {200: _WHOLE} | _ONE, _ID, _UUID, request=None
+    "Deliver by this transport alone once more, after it failed", {200: WHOLE} | _ONE, _ID, _UUID, request=None
 )
 transport_test = _call(
     "Write a small file to where this transport leads, read it back, delete it; 400 says why it cannot",
@@ -236,12 +122,10 @@ download_get = _sending(
 )
 
 _EVENTS = _errors(400, 403, 500)
-event_poll = _call(
-    "Events of one's exports after one's last", {200: {"type": "array", "items": _OPEN}} | _EVENTS, _LIMIT
-)
+event_poll = _call("Events of one's exports after one's last", {200: each(EVENT)} | _EVENTS, _LIMIT)
 event_list = _call(
     "List events (needs system.api.event.get)",
-    {(200, "application/json"): _page(_OPEN), (200, "text/csv"): OpenApiTypes.STR} | _EVENTS,
+    {(200, "application/json"): _page(EVENT), (200, "text/csv"): OpenApiTypes.STR} | _EVENTS,
     _LIMIT,
     _OFFSET,
     OpenApiParameter("type", str, description="Types, separated by commas"),
@@ -256,4 +140,4 @@ event_list = _call(
     OpenApiParameter("format", str, enum=["json", "json_full", "csv"]),
     OpenApiParameter("skip_count", str, enum=["0", "1", "false", "true"]),
 )
-event_get = _call("Get an event (needs system.api.event.get)", {200: _OPEN} | _EVENTS, _ID)
+event_get = _call("Get an event (needs system.api.event.get)", {200: EVENT} | _EVENTS, _ID)
