@@ -9,6 +9,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from cells.cell_lines import KEPT, KEPT_BOXES, TOP_FOLDERS, USERDATA
+from cells.deletions import Gone, deletions_iter
 from cells.fields import INDEXED
 from cells.search import Condition
 from cells.selecting import selection_make
@@ -23,14 +24,15 @@ FILES = """
 """
 #: Of what was written since a moment one cannot see whether a folder holds older files: that must be asked.
 SINCE = """
-    AND f.updated_at >= %(since)s AND NOT (f.is_folder AND EXISTS (
+    AND greatest(f.updated_at, c.switched_at) >= %(since)s AND NOT (f.is_folder AND EXISTS (
         SELECT FROM cells_file child WHERE child.cell_id = f.cell_id AND child.generation = f.generation
                                            AND left(child.folder, 300) = left(f.path, 300) AND child.folder = f.path))
 """
 DOCTYPES = """
     SELECT d.doctype, count(*), (extract(epoch FROM max(d.updated_at)) * 1000000)::bigint
     FROM cells_document d JOIN cells_cell c ON c.id = d.cell_id AND c.generation = d.generation
-    WHERE d.cell_id = %(cell)s AND (%(since)s::timestamptz IS NULL OR d.updated_at >= %(since)s) AND ({condition})
+    WHERE d.cell_id = %(cell)s AND ({condition})
+          AND (%(since)s::timestamptz IS NULL OR greatest(d.updated_at, c.switched_at) >= %(since)s)
     GROUP BY d.doctype ORDER BY d.doctype
 """
 TIME = "to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
@@ -53,7 +55,8 @@ DOCUMENTS = """
     COPY (SELECT %(before)s || {shape}
           FROM cells_document d JOIN cells_cell c ON c.id = d.cell_id AND c.generation = d.generation
           WHERE d.cell_id = %(cell)s AND d.doctype = %(doctype)s
-                AND (%(since)s::timestamptz IS NULL OR d.updated_at >= %(since)s) AND ({condition})
+                AND (%(since)s::timestamptz IS NULL OR greatest(d.updated_at, c.switched_at) >= %(since)s)
+                AND ({condition})
           ORDER BY {order})
     TO STDOUT (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')
 """
@@ -142,6 +145,12 @@ class Snapshot:
             cursor.itersize = ROWS
             yield from cursor.execute(query, values)
 
+    def deletions(
+        self, cells: list[int], since: datetime, *, files: bool, doctypes: list[str] | None
+    ) -> Iterator[Gone]:
+        """See `deletions_iter`."""
+        return deletions_iter(self._connection, cells, since, files=files, doctypes=doctypes)
+
     def selection(self, search: Condition, cells: list[int], since: datetime | None = None) -> Condition:
         """A compiled search made ready for these cells: looked up here, once. Documents sorted by its `order` come
         as the search wants them, over all the cells."""
@@ -203,7 +212,8 @@ class Snapshot:
     ) -> Iterator[tuple[int, int, str, int, bytes]]:
         """(id, cell id, doctype, last change in µs, its JSON as v1 has it) of the documents of all these cells, in the
         selection's order. Between two of them others may read."""
-        condition = f"(%(since)s::timestamptz IS NULL OR d.updated_at >= %(since)s) AND ({selection.sql})"
+        recent = "(%(since)s::timestamptz IS NULL OR greatest(d.updated_at, c.switched_at) >= %(since)s)"
+        condition = f"{recent} AND ({selection.sql})"
         query = ROWS_OF_OBJECTS.format(shape=OBJECTS, condition=condition, order=selection.order)
         values = {**selection.params, "cells": cells, "instance": instance, "since": since}
         with self._connection.cursor(name="objects", binary=True) as cursor:

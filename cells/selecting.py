@@ -14,7 +14,7 @@ _FIND = """
     SELECT d.id AS document_id, row_number() OVER (ORDER BY {order}) AS position
     FROM {source} JOIN cells_cell c ON c.id = d.cell_id AND c.generation = d.generation
     WHERE d.cell_id = ANY(%(search_cells)s::bigint[])
-          AND (%(since)s::timestamptz IS NULL OR d.updated_at >= %(since)s) AND ({condition})
+          AND (%(since)s::timestamptz IS NULL OR greatest(d.updated_at, c.switched_at) >= %(since)s) AND ({condition})
     ORDER BY position OFFSET %(offset)s LIMIT %(limit)s
 """
 _OF_CANDIDATES = """({candidates}) candidate

@@ -12,6 +12,7 @@ from exports.services import (
     delivery_lifecycle,
     import_lifecycle,
     imports,
+    incremental,
     lifecycle,
     notifications,
     retention,
@@ -75,4 +76,5 @@ def sweep() -> None:
     imports.imports_sweep()
     blobs_sweep()
     terms_sweep()
+    incremental.deletions_sweep(now=timezone.now())
     tokens_sweep(now=timezone.now())

@@ -1,16 +1,18 @@
 """`export_incremental`: the first run takes all, later ones what was written since the last (`spec/v1.md §11`)."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
+from cells.deletions import deletions_forget
 from cells.frozen import READER
-from exports.models import Export
+from exports.models import Export, Run
 from exports.models.export import ExportType
 from exports.services.definitions import is_documented
-from exports.states import DOWNLOADABLE, RunState
+from exports.states import ACTIVE, DOWNLOADABLE, RunState
 
 #: Runs that ended well; an expired one did.
 SUCCESSFUL = (*DOWNLOADABLE, RunState.EXPIRED)
@@ -37,10 +39,28 @@ def incremental_order(*, export: Export, order: dict[str, Any]) -> dict[str, Any
         (oldest,) = cursor.fetchone()
     last = export.runs.filter(state__in=SUCCESSFUL).order_by("-pk").values_list("order", flat=True).first()
     comparable = last is not None and _selection(last) == _selection(order)
+    since = last.get("baseline") if last and comparable else None
+    if since and datetime.fromisoformat(since) < now - settings.DELETIONS_KEPT:
+        since = None  # what was deleted since then is no longer known
     return {
-        "since": last.get("baseline") if comparable else None,
+        "since": since,
         "baseline": min(now, oldest or now).isoformat(),
     }
+
+
+def deletions_sweep(*, now: datetime) -> int:
+    """Forget deletions that no export of changes will list any more; how many.
+
+    A day is added to all: a run that was ordered may wait, and a baseline lies a little before its run.
+    """
+    runs = Run.objects.filter(export__type=ExportType.INCREMENTAL)
+    last = runs.filter(state__in=SUCCESSFUL).order_by("export", "-pk").distinct("export")
+    needed = [
+        *filter(None, last.values_list("order__baseline", flat=True)),
+        *filter(None, runs.filter(state__in=ACTIVE).values_list("order__since", flat=True)),
+    ]
+    oldest = max(min(map(datetime.fromisoformat, needed), default=now), now - settings.DELETIONS_KEPT)
+    return deletions_forget(before=oldest - timedelta(days=1))
 
 
 def since_of(order: dict[str, Any]) -> datetime | None:

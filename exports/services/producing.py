@@ -21,6 +21,7 @@ from exports.engine.notes import Notes
 from exports.engine.produce.options import Csv, Data, Json, Merge, Table, Xml
 from exports.models import Run
 from exports.services.definitions import is_on, is_packaged
+from exports.services.deletions import listing_deletions
 from exports.services.filenames import base_name
 from exports.services.incremental import since_of
 from exports.services.renditions import watermark_digest
@@ -31,6 +32,7 @@ _SHEET_NAMES = (".xsl", ".xslt")
 Definition = dict[str, Any]
 
 
+@listing_deletions
 def search_layout(run: Run, notes: Notes, pictures: Pictures) -> Layout:
     definition = run.order.get("definition", {})
     condition = search_condition(definition.get("search") or {})

@@ -97,7 +97,7 @@ def test_nothing_new_ends_done_and_the_archive_says_so(export: Export) -> None:
 def test_what_is_moved_is_new_at_its_new_place(export: Export, cell: Cell) -> None:
     run(export)
     writing.file_move(cell=cell, source="folder", target="elsewhere")
-    assert run(export) == {"elsewhere/other.txt"}
+    assert run(export) == {"elsewhere/other.txt", "deleted.jsonl"}
 
 
 def test_what_changes_while_a_run_waits_or_runs_comes_in_one_of_the_two(export: Export, cell: Cell) -> None:

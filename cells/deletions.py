@@ -1,0 +1,50 @@
+"""What was in cells and is there no longer: remembered by triggers (`migrations/0006_deletions.py`), for a while."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from cells.models import Deletion
+
+_GONE = """
+    SELECT c.name, x.doctype, x.name, max(x.object_id), (extract(epoch FROM max(x.deleted_at)) * 1000000)::bigint
+    FROM cells_deletion x JOIN cells_cell c ON c.id = x.cell_id
+    WHERE x.cell_id = ANY(%(cells)s::bigint[]) AND x.deleted_at >= %(since)s AND CASE
+        WHEN x.doctype = '' THEN %(files)s AND NOT EXISTS (
+            SELECT FROM cells_file f WHERE f.cell_id = x.cell_id AND f.generation = c.generation
+                AND left(f.path, 300) = left(rtrim(x.name, '/'), 300) AND f.path = rtrim(x.name, '/')
+                AND f.is_folder = (right(x.name, 1) = '/'))
+        ELSE (%(doctypes)s::text[] IS NULL OR x.doctype = ANY(%(doctypes)s::text[])) AND NOT EXISTS (
+            SELECT FROM cells_document d WHERE d.cell_id = x.cell_id AND d.generation = c.generation
+                AND d.doctype = x.doctype AND d.doc_id = x.name) END
+    GROUP BY c.name, x.doctype, x.name ORDER BY c.name, x.doctype, x.name
+"""
+_ROWS = 2000
+
+
+class Gone(NamedTuple):
+    """A document, or with a doctype of "" a file or, ending in a slash, a folder."""
+
+    cell: str
+    doctype: str
+    name: str
+    #: A document's `_system_object_id`.
+    object_id: int | None
+    #: In µs.
+    deleted_at: int
+
+
+def deletions_iter(
+    connection: Any, cells: list[int], since: datetime, *, files: bool, doctypes: list[str] | None
+) -> Iterator[Gone]:
+    """What left these cells then or later and has not come back, by cell, doctype and name; each once. `files`: those
+    too. `doctypes`: of documents only these, None is all."""
+    values = {"cells": cells, "since": since, "files": files, "doctypes": doctypes}
+    with connection.cursor(name="deletions", binary=True) as cursor:
+        cursor.itersize = _ROWS
+        yield from map(Gone._make, cursor.execute(_GONE, values))
+
+
+def deletions_forget(*, before: datetime) -> int:
+    old = Deletion.objects.filter(deleted_at__lt=before)
+    return old._raw_delete(old.db)
