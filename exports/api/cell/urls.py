@@ -26,7 +26,7 @@ urlpatterns = [
         CellViews,
         {"get": "read", "head": "read", "put": "update", "merge": "update", "delete": "destroy"},
     ),
-    re_path(r"^__ctl(?:/(?s:.*))?\Z", UnknownViews.as_view({"get": "options"}, schema=None)),
+    re_path(r"^__ctl(?:/[\s\S]*)?\Z", UnknownViews.as_view({"get": "options"}, schema=None)),
     _at(_CELL, RootViews, {"get": "read", "head": "read", "propfind": "propfind", "delete": "destroy"}),
     _at(_CELL + "/__export", ExportViews, _STATUS),
     _at(_CELL + "/__import", ImportViews, {**_STATUS, "delete": "destroy"}),
@@ -38,5 +38,5 @@ urlpatterns = [
         {"get": "read", "head": "read", "put": "update", "delete": "destroy", "propfind": "propfind"},
     ),
     _at(_CELL + "/__token", TokenViews, {"post": "create"}),
-    re_path(_CELL + r"/(?s:.*)\Z", UnknownViews.as_view({"get": "options"}, schema=None)),
+    re_path(_CELL + r"/[\s\S]*\Z", UnknownViews.as_view({"get": "options"}, schema=None)),
 ]
