@@ -102,7 +102,6 @@ DOMAIN: dict[str, tuple[str, tuple[str, ...]]] = {
     "access_denied": ("PR403-AU-0002", ()),
     "session_invalid": ("PR401-AU-0002", ()),
     "session_not_found": ("PR401-AU-0008", ()),
-    "already_running": ("PR409-CM-0002", ()),
     "archive_entry_missing": ("PR400-MC-0001", ("path",)),
     "archive_version_unknown": ("PR400-MC-0003", ("expected", "found")),
     "archive_manifest_refused": ("PR400-CM-0004", ("name",)),
