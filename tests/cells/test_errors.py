@@ -39,6 +39,7 @@ def test_a_wrong_method_is_an_api_error(method: str) -> None:
 
 
 def test_every_answer_carries_the_versions_and_is_not_cached() -> None:
+    """§1.2: "`application/json` (charset utf-8 recommended)"; §1.6, §1.7."""
     answer = V1().get("session")
     for name in ("X-Easydb-API-Version", "X-Easydb-Base-Schema-Version", "X-Easydb-User-Schema-Version"):
         assert answer[name]

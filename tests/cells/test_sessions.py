@@ -33,7 +33,8 @@ def error(response) -> tuple[int, str]:
 
 
 def test_a_new_session_is_nobodys(nobody: V1) -> None:
-    """§2.5: "An unauthenticated session must not contain `user` or `authenticated`"."""
+    """§2.2: "creates an unauthenticated session, 200, body = session (2.5)";
+    §2.5: "An unauthenticated session must not contain `user` or `authenticated`"."""
     session = nobody.get("session").json()
     assert len(session["token"]) >= 43
     assert session["instance"] == {
@@ -57,6 +58,7 @@ def test_a_session_can_be_read_and_its_language_switched(nobody: V1) -> None:
 
 
 def test_an_unknown_language_is_refused_and_makes_no_session(nobody: V1) -> None:
+    """§2.2: "Unknown `language` → 400 `error.user.language_not_found` with `parameters.id`"."""
     answer = nobody.get("session?language=xx-XX")
     assert error(answer) == (400, "error.user.language_not_found")
     assert answer.json()["parameters"] == {"id": "xx-XX"}
@@ -222,6 +224,7 @@ def test_guessing_roots_password_through_many_logins_is_counted_for_root(nobody:
 
 
 def test_deauthenticate_leaves_a_session_of_nobody(nobody: V1, alice: User) -> None:
+    """§2.6: "200 with an unauthenticated session (also when it was not authenticated)"."""
     raw = new_session(nobody)
     authenticate(nobody, raw, login="alice", password="alice's password")
     for _ in range(2):  # "also when it was not authenticated"
@@ -231,6 +234,7 @@ def test_deauthenticate_leaves_a_session_of_nobody(nobody: V1, alice: User) -> N
 
 
 def test_deauthenticate_of_an_unknown_session(nobody: V1) -> None:
+    """§2.6: "Unknown token → 400 `error.user.session_not_found`, or 302 `<error>#m:session_missing#l:`"."""
     assert error(nobody.post("session/deauthenticate?token=x")) == (400, "error.user.session_not_found")
     answer = nobody.post("session/deauthenticate?token=x&error=/out")
     assert (answer.status_code, answer["Location"]) == (302, "/out#m:session_missing#l:")

@@ -171,6 +171,8 @@ class TestSFTPOfOpenSSH(Shared, Contract, Mirrors):
 
 
 class TestWebDAV(Shared, Contract, Mirrors):
+    """`spec/v1.md §9.7`: "Same naming as FTP; needed verbs MKCOL (tolerate 405), PUT"."""
+
     @pytest.fixture(scope="class")
     @classmethod
     def server(cls, tmp_path_factory) -> Iterator[Place]:

@@ -151,6 +151,7 @@ class TestLocalFolder:
 
     @pytest.mark.parametrize("path", ["/etc", "{root}x", "{root}/link", "{root}/link/deeper", "/"])
     def test_a_folder_that_is_not_allowed_is_refused(self, root: Path, path: str, tmp_path: Path) -> None:
+        """`spec/v1.md §9.5`: "keep an allow list of options and destinations"."""
         outside = tmp_path / "allowedx"
         outside.mkdir()
         (root / "link").symlink_to(outside)
@@ -201,6 +202,7 @@ class TestLocalFolder:
     ],
 )
 def test_destinations_are_taken_apart_into_fields(text: str, expected: tuple[object, ...]) -> None:
+    """`spec/v1.md §9.5`: "Over SSH, RSH or the rsync protocol, or a local directory. Never pass through a shell"."""
     assert tuple(rsync.parse("destination", text)) == expected
 
 
