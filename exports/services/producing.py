@@ -1,5 +1,6 @@
 """Which layout a v1 definition asks for, and how its data files are to be (`spec/v1.md §8`, FORMAT.md)."""
 
+from tempfile import TemporaryFile
 from typing import Any
 
 from django.conf import settings
@@ -7,23 +8,30 @@ from django.db.models import F
 
 from cells.blobs import BlobStore
 from cells.errors import BlobDamaged
+from cells.frozen import Snapshot
 from cells.models import File
 from exports.engine.freeze import Layout
 from exports.engine.images.pictures import Pictures
-from exports.engine.layouts.assets import AssetsMaker
+from exports.engine.layouts.ahead import Wanted, look_ahead
+from exports.engine.layouts.assets import AssetsMaker, Place
 from exports.engine.layouts.filenames import Naming
 from exports.engine.layouts.packages import packages
 from exports.engine.layouts.ruled import ruled_files
 from exports.engine.layouts.rules import Rules
 from exports.engine.layouts.search import search
 from exports.engine.layouts.shipping import all_files, no_files
+from exports.engine.names import Names
 from exports.engine.notes import Notes
+from exports.engine.pack import Pack
 from exports.engine.produce.options import Csv, Data, Json, Merge, Table, Xml
+from exports.engine.volumes import named
 from exports.models import Run
+from exports.services import store
 from exports.services.definitions import is_on, is_packaged
 from exports.services.deletions import listing_deletions
 from exports.services.filenames import base_name
 from exports.services.incremental import since_of
+from exports.services.progress import pulse
 from exports.services.renditions import watermark_digest
 from exports.services.searching import search_condition
 
@@ -51,12 +59,11 @@ def search_layout(run: Run, notes: Notes, pictures: Pictures) -> Layout:
 
 
 def _assets(run: Run, definition: Definition, pictures: Pictures) -> AssetsMaker:
-    fields = definition.get("eas_fields")
-    if fields is None:
+    if definition.get("eas_fields") is None:
         return all_files(since_of(run.order))
-    if not fields:
+    rules = _rules(definition)
+    if not rules.fields:
         return no_files
-    given = (definition.get("classes") or {}, definition.get("assets") or {})
     search = definition.get("search") or {}
     naming = Naming(
         original=bool(definition.get("filename_original")),
@@ -65,13 +72,35 @@ def _assets(run: Run, definition: Definition, pictures: Pictures) -> AssetsMaker
         system=settings.INSTANCE_NAME,
         language=next(iter(_languages(search) or ()), ""),
     )
-    return ruled_files(
-        Rules.of(fields, *given, watermark=watermark_digest()),
-        naming,
-        pictures,
-        base_url=settings.PUBLIC_URL,
-        measured=bool(definition.get("file_metadata")),
-    )
+    measured = bool(definition.get("file_metadata"))
+    return ruled_files(rules, naming, pictures, base_url=settings.PUBLIC_URL, measured=measured)
+
+
+def _rules(definition: Definition) -> Rules:
+    given = (definition.get(name) or {} for name in ("eas_fields", "classes", "assets"))
+    return Rules.of(*given, watermark=watermark_digest())
+
+
+def pictures_make(run: Run, cells: list[tuple[int, str]], pack: Pack, pictures: Pictures) -> None:
+    """Make what the run's files will want, before its snapshot is taken (`exports.engine.layouts.ahead`)."""
+    definition = run.order.get("definition", {})
+    rules = _rules(definition)
+    if not (rules.fields and (rules.has_recipes or definition.get("file_metadata"))):
+        return
+    ids, since = [cell_id for cell_id, _ in cells], since_of(run.order)
+    condition = search_condition(definition.get("search") or {})
+    folder = store.folder("runs")
+    try:
+        with TemporaryFile(dir=folder) as file:
+            wanted = Wanted(file)
+            with Snapshot() as snapshot, pulse(run, snapshot.cancel):
+                place = Place(snapshot, cells, Names(), pack, Notes(), flat=True)
+                selection = snapshot.selection(condition, ids, since)
+                rows = snapshot.objects(ids, settings.INSTANCE_NAME, since, selection)
+                look_ahead(place, _assets(run, definition, wanted), rows, lambda: pack.tick(0))
+            wanted.make(pictures)
+    except OSError as error:
+        raise named(error, str(folder / "wanted")) from error
 
 
 def _data(run: Run, definition: Definition, notes: Notes) -> Data:

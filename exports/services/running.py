@@ -24,7 +24,7 @@ from exports.errors import EntriesDamaged, LeaseLost, RunStopped
 from exports.models import Run, RunEntry
 from exports.services import lifecycle, manifest, planning, store, writing
 from exports.services.delivery_lifecycle import deliveries_order
-from exports.services.producing import search_layout
+from exports.services.producing import pictures_make, search_layout
 from exports.services.progress import Progress, Watch, pulse
 from exports.services.renditions import Renditions
 from exports.services.snapshot_layout import closing_of, is_snapshot, pairs_damaged, snapshot_layout
@@ -78,14 +78,12 @@ def freeze_run(run: Run, progress: Progress) -> None:
     pack = Pack(store.pack_path(run), lambda count: progress.tick(0))
     names, notes = Names(), Notes()
     try:
-        with (
-            Renditions(lambda: progress.tick(0)) as pictures,
-            Snapshot() as snapshot,
-            pulse(run, snapshot.cancel),
-        ):
-            frozen_at = timezone.now()
-            entries = freeze(snapshot, cells_of(run), layout_of(run, notes, pictures), names, pack)
-            count = manifest.manifest_write(run_id=run.pk, entries=_ticking(entries, progress))
+        with Renditions(lambda: progress.tick(0)) as pictures:
+            pictures_make(run, cells_of(run), pack, pictures)
+            with Snapshot() as snapshot, pulse(run, snapshot.cancel):
+                frozen_at = timezone.now()
+                entries = freeze(snapshot, cells_of(run), layout_of(run, notes, pictures), names, pack)
+                count = manifest.manifest_write(run_id=run.pk, entries=_ticking(entries, progress))
         run.warnings = notes.sentences()
         seal_run(run, progress, pack, name=names.beside("", closing_of(run)[0]), ordinal=count, frozen_at=frozen_at)
     except BaseException:

@@ -91,10 +91,18 @@ class Rules:
             else:
                 yield index, self.classes.get(file.file_class, ()) if rule.files else ()
 
+    @property
+    def has_recipes(self) -> bool:
+        return any(version.recipe for version in self._versions())
+
+    def _versions(self) -> Iterator[Version]:
+        for versions in (*self.classes.values(), *self.assets.values()):
+            if isinstance(versions, tuple):
+                yield from versions
+
     def names(self) -> set[str]:
         """Of all versions that are asked for by name."""
-        versions = [*self.classes.values(), *(rule for rule in self.assets.values() if isinstance(rule, tuple))]
-        asked = {version.name for each in versions for version in each if version.kind == "version"}
+        asked = {version.name for version in self._versions() if version.kind == "version"}
         links = (link for rule in self.fields.values() for link in rule.links if link.kind == "version")
         return asked | {link.name.partition(".")[2] for link in links}
 

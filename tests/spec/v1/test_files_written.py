@@ -6,10 +6,13 @@ from typing import Any
 
 import orjson
 import pytest
+from django.db import connection
 from lxml import etree
 from PIL import Image
 
+from cells.frozen import READER
 from cells.models import Cell, Document, File
+from exports.engine.images.studio import Studio
 from exports.models import Event, Export
 from tests.clients import V1, content
 from tests.engine.pictures import CORNERS, corners, encoded, exif, quarters
@@ -141,6 +144,27 @@ def test_the_same_export_gives_the_same_bytes(as_alice: V1, sid: int) -> None:
     first = got(as_alice.get(url(export, ".zip")))
     again = run(as_alice, export)
     assert got(as_alice.get(url(again, ".zip"))) == first
+
+
+def test_pictures_are_made_before_the_snapshot_is_taken(
+    as_alice: V1, gallery: Cell, sid: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hours of painting inside it would keep PostgreSQL from tidying up for as long."""
+    put_file(gallery, "other.jpg", encoded(quarters(100, 100)))
+    put_documents(gallery, [("book", "b2", {"cover": {"_file": "other.jpg"}})])
+    open_snapshots: list[int] = []
+    paint = Studio.paint
+
+    def watched(self: Studio, *arguments: Any, **options: Any) -> dict[str, Any]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = %s", [READER])
+            open_snapshots.extend(cursor.fetchone())
+        return paint(self, *arguments, **options)
+
+    monkeypatch.setattr(Studio, "paint", watched)
+    _, packed = ran(as_alice, classes={"image": [SMALL]}, file_metadata=True)
+    assert len(files(packed)) == 2
+    assert open_snapshots == [0, 0]
 
 
 def test_a_picture_that_cannot_be_made_is_named_and_the_rest_arrives(as_alice: V1, gallery: Cell) -> None:
