@@ -40,7 +40,11 @@ def selection_make(
     query, values = selection_query(search, cells, since)
     # Statements that define something take no parameters; this cursor writes them into the text.
     with ClientCursor(connection) as cursor:
+        if search.terms is not None:
+            # It thinks that an OR of a hundred words is in every document, and reads them all.
+            cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute(f"CREATE TEMP TABLE {table} AS {query}", values)
+        cursor.execute("SET LOCAL enable_seqscan = on")
         cursor.execute(f"ALTER TABLE {table} ADD PRIMARY KEY (document_id); ANALYZE {table}")
     order = f"(SELECT o.position FROM {table} o WHERE o.document_id = d.id)" if search.is_sorted else "d.id"  # noqa: S608
     return Condition(f"d.id IN (SELECT document_id FROM {table})", {}, order=order)  # noqa: S608

@@ -16,6 +16,7 @@ ROWS: dict[str, tuple[str, str]] = {
     "run-s": ("run of S from start to done", "runs:run_s"),
     "second-run": ("second run of unchanged content", "runs:second_run"),
     "documents": ("documents frozen and packed as JSON lines", "documents:documents"),
+    "search": ("searches that find some hundred documents", "search:search"),
     "manifest": ("manifest rows by COPY", "documents:manifest_rows"),
     "http-zip": ("on-the-fly ZIP over HTTP from one web process", "http:download"),
     "http-ranges": ("first byte of random ranges", "http:ranges"),

@@ -72,6 +72,37 @@ def test_an_export_holds_what_its_search_finds(
     assert exported(as_alice, search) == expected
 
 
+@pytest.mark.parametrize(
+    ("sort", "expected"),
+    [
+        ([{"field": "year", "order": "DESC"}], {"book": ["b4", "b3", "b2", "b1", "b0"], "film": ["f1", "f0"]}),
+        ([{"field": "book.year"}], {"book": ["b0", "b1", "b2", "b3", "b4"], "film": ["f0", "f1"]}),
+        ([{"field": "_score"}, {"field": "_system_object_id", "order": "desc"}],
+         {"book": ["b4", "b3", "b2", "b1", "b0"], "film": ["f1", "f0"]}),
+    ],
+)  # fmt: skip
+def test_the_output_files_follow_the_order(as_alice: V1, filled: Cell, sort: list, expected: dict) -> None:
+    """§7.6: "The output files follow this order"; limits cut behind it."""
+    assert exported(as_alice, {"sort": sort}) == expected
+    assert exported(as_alice, {"sort": sort, "limit": 1, "objecttypes": ["book"]}) == {"book": expected["book"][:1]}
+
+
+def test_without_a_sort_ids_ascend(as_alice: V1, cell: Cell) -> None:
+    """§7.6: "Ties and default: `_system_object_id` ascending"."""
+    put_documents(cell, [("book", "z", {"n": 1})])
+    put_documents(cell, [("book", "a", {"n": 1})])
+    assert exported(as_alice, {"search": [{"type": "in", "in": [1], "fields": ["n"]}]}) == {"book": ["z", "a"]}
+    assert exported(as_alice, {"sort": [{"field": "n"}]}) == {"book": ["z", "a"]} == exported(as_alice, {})
+
+
+def test_keys_without_effect_are_accepted(as_alice: V1, filled: Cell) -> None:
+    """§7.2: "accepted; only `language(s)` and `timezone` have an effect"; "others | ignored"."""
+    idle = {"format": "long", "best_mask_filter": True, "generate_rights": False, "aggregations": {}, "highlight": {},
+            "fields": [], "include_fields": ["a"], "exclude_fields": ["b"], "something": 1, "type": ""}  # fmt: skip
+    asked = {"objecttypes": ["film"], "timezone": "Europe/Berlin", "languages": ["de-DE"]}
+    assert exported(as_alice, {**idle, **asked}) == {"film": ["f0", "f1"]}
+
+
 def test_the_window_lies_over_all_cells_of_an_export(as_alice: V1, alice: User, filled: Cell) -> None:
     """§7.2, with our `cells`: one limit for the export, by ascending `_system_object_id` (§7.6)."""
     other = make_cell(alice, "another-cell")
