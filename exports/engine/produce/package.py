@@ -28,6 +28,8 @@ class Package:
         self.changed = 0
         #: {objecttype: number of documents}, as they came.
         self.objecttypes: dict[str, int] = {}
+        #: Bytes, of what was appended.
+        self.size = 0
         #: Whether something in it is still to be prepared for the producers.
         self.is_raw = False
 
@@ -56,7 +58,7 @@ class Package:
     def append(self, cell_id: int, text: bytes, linked: dict[str, Any] | None = None) -> None:
         more = TAB + dumps(linked) if linked else b""
         try:
-            self._file.write(b"%d\t%b%b\n" % (cell_id, text, more))
+            self.size += self._file.write(b"%d\t%b%b\n" % (cell_id, text, more))
         except OSError as error:
             raise named(error, self._folder) from error
 

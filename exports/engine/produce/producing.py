@@ -20,6 +20,8 @@ from exports.engine.produce.xslt import Stylesheet
 
 #: Columns are gathered, and rows skipped, without a byte being written; between so many a heart beats.
 BEAT = 500
+#: Bytes of documents whose rows are kept.
+SMALL = 2 * 1024 * 1024
 
 
 class Producing:
@@ -98,35 +100,37 @@ class Producing:
 
     def _csv(self, package: Package, folder: str, options: Csv) -> Iterator[Entry]:
         several = len(package.objecttypes) > 1
-        for objecttype, columns in self._columns(package, options.table).items():
-            rows = self._rows(package, objecttype, options.table)
-            headers = columns.headers(self._labels(self._language_of(options.table))(objecttype))
-            text = csv.table(rows, columns.names(), headers, options)
+        for objecttype, rows, names, headers in self._tables(package, options.table):
+            text = csv.table(rows, names, headers, options)
             name = f"{package.range}@{self._instance}{f'.{objecttype}' if several else ''}.csv"
             yield self._add(folder, name, text, package.changed)
 
     def _xlsx(self, package: Package, folder: str, table: Table) -> Entry:
-        labels = self._labels(self._language_of(table))
-        sheets = (
-            (objecttype, self._rows(package, objecttype, table), columns.names(), columns.headers(labels(objecttype)))
-            for objecttype, columns in self._columns(package, table).items()
-        )
-        book = xlsx.workbook(sheets, folder=dirname(self._pack.path), notes=self._notes)
+        book = xlsx.workbook(self._tables(package, table), folder=dirname(self._pack.path), notes=self._notes)
         return self._add(folder, f"{package.range}@{self._instance}.xlsx", book, package.changed)
 
-    def _columns(self, package: Package, table: Table) -> dict[str, Columns]:
-        """Of each objecttype, by one look through the package."""
+    def _tables(self, package: Package, table: Table) -> Iterator[tuple[str, Iterable[Row], list[str], list[str]]]:
+        """(objecttype, rows, names, headers) each. Columns must be known before the first row is written: the rows of
+        a small package are kept meanwhile, those of a large one made twice."""
         columns = {name: Columns(table, name, self._listed, self._notes) for name in package.objecttypes}
         flatteners = {name: self._flattener(name, table) for name in package.objecttypes}
+        kept: dict[str, list[Row]] = {name: [] for name in package.objecttypes}
+        is_small = package.size <= SMALL
         for number, (document, linked) in enumerate(package.documents()):
             objecttype = document["_objecttype"]
-            columns[objecttype].add(flatteners[objecttype].row(document, linked))
+            row = flatteners[objecttype].row(document, linked)
+            columns[objecttype].add(row)
+            if is_small:
+                kept[objecttype].append(row)
             if not number % BEAT:
                 self._pack.tick(0)
-        return columns
+        labels = self._labels(self._language if table.localized else "")
+        for name, found in columns.items():
+            rows = kept.pop(name) if is_small else self._rows(package, name, flatteners[name])
+            yield name, rows, found.names(), found.headers(labels(name))
 
-    def _rows(self, package: Package, objecttype: str, table: Table) -> Iterator[Row]:
-        flattener = self._flattener(objecttype, table)
+    @staticmethod
+    def _rows(package: Package, objecttype: str, flattener: Flattener) -> Iterator[Row]:
         for document, linked in package.documents(objecttype):
             yield flattener.row(document, linked)
 
@@ -134,9 +138,6 @@ class Producing:
         return Flattener(table, objecttype, self._data.languages, self._listed)
 
     # --- Names --------------------------------------------------------------------------------------------------
-
-    def _language_of(self, table: Table) -> str:
-        return self._language if table.localized else ""
 
     def _labels(self, language: str) -> Callable[[str], Labels]:
         return lambda objecttype: Labels(self._data.fields, objecttype, language)

@@ -89,7 +89,7 @@ def _links_at(value: Any, reverse: bool) -> Iterator[tuple[Link, bool]]:
 def is_translated(value: dict[str, Any]) -> bool:
     """As `cells_translated` in SQL: every key is a language, every value a text or null."""
     for key, text in value.items():
-        if not (text is None or type(text) is str) or not _LANGUAGE.fullmatch(key):
+        if not (text is None or type(text) is str) or key[-3:-2] != "-" or not _LANGUAGE.fullmatch(key):
             return False
     return bool(value)
 

@@ -22,7 +22,7 @@ from exports.engine.produce.values import (
     link_of,
     standard,
 )
-from exports.engine.produce.xmltext import attribute, element_name, escaped
+from exports.engine.produce.xmltext import MOST_NAMES, attribute, element_name, escaped
 
 NAMESPACE = "https://schema.easydb.de/EASYDB/1.0/objects/"
 HEAD = f'<?xml version="1.0" encoding="UTF-8"?>\n<objects xmlns="{NAMESPACE}">\n'.encode()
@@ -62,7 +62,7 @@ class _Where(NamedTuple):
 
     def below(self, name: str) -> "_Where":
         path = f"{self.path}.{name}" if self.path else name if self.labels else ""
-        return self._replace(path=path, level=self.level + 1, reverse=self.reverse or name.startswith(REVERSE))
+        return _Where(self.labels, path, self.above, self.level + 1, self.reverse or name.startswith(REVERSE))
 
 
 class Writer:
@@ -71,6 +71,7 @@ class Writer:
     def __init__(self, merge: Merge, labels: Callable[[str], Labels], notes: Notes, *, named: bool = True) -> None:
         self._merge, self._labels_of, self._notes, self._named = merge, labels, notes, named
         self._labels: dict[str, Labels] = {}
+        self._columns: dict[str, tuple[str, str]] = {}
         self._linked: Linked = {}
         self._embedded = 0
         self._out: list[str] = []
@@ -143,26 +144,33 @@ class Writer:
     # --- Fields -------------------------------------------------------------------------------------------------
 
     def _field(self, name: str, value: Any, where: _Where) -> None:
+        """The innermost loop: a plain value costs one f-string."""
         if value is None:
             return
-        kind, inner = type(value), ""
-        if kind is str:
-            shape = "date" if value[:4].isdigit() and _ISO.fullmatch(value) else "string"
-            inner = escaped(value, self._notes)
-        elif kind is bool or kind is int or kind is Number:
-            shape, inner = "boolean" if kind is bool else "number", self._scalar(value)
-        else:
-            shape = self._shape(value, where)
+        tag, told = self._columns.get(name) or self._column(name)
         if where.labels:
             where = where.below(name)
             tag = element_name(where.labels.of(where.path) or name)
+        kind = type(value)
+        if kind is str:
+            shape = "date" if value[:4].isdigit() and _ISO.fullmatch(value) else "string"
+            self._out.append(f'<{tag} type="{shape}"{told}>{escaped(value, self._notes)}</{tag}>')
+        elif kind is int or kind is Number:
+            self._out.append(f'<{tag} type="number"{told}>{value}</{tag}>')
+        elif kind is bool:
+            self._out.append(f'<{tag} type="boolean"{told}>{"true" if value else "false"}</{tag}>')
         else:
-            tag = element_name(name)
-        self._out.append(f'<{tag} type="{shape}" column-api-id="{attribute(name)}">{inner}')
-        if shape in _WRITERS:
-            where = where if where.labels else where.below(name)
-            _WRITERS[shape](self, value, where, name)
-        self._out.append(f"</{tag}>")
+            shape = self._shape(value, where)
+            self._out.append(f'<{tag} type="{shape}"{told}>')
+            _WRITERS[shape](self, value, where if where.labels else where.below(name), name)
+            self._out.append(f"</{tag}>")
+
+    def _column(self, name: str) -> tuple[str, str]:
+        """Element and attribute of a field; remembered, as far as people call their fields alike."""
+        found = element_name(name), f' column-api-id="{attribute(name)}"'
+        if len(self._columns) < MOST_NAMES:
+            self._columns[name] = found
+        return found
 
     @staticmethod
     def _shape(value: Any, where: _Where) -> str:

@@ -15,7 +15,7 @@ _START = (
 _NO_NAME = re.compile(f"[^{_START}.0-9\u00b7\u0300-\u036f\u203f-\u2040-]")
 _BEGINS = re.compile(f"[{_START}]")
 #: Names already made; people choose them, so there is an end.
-_MOST_NAMES = 10_000
+MOST_NAMES = 10_000
 _names: dict[str, str] = {}
 
 
@@ -25,7 +25,7 @@ def element_name(name: str) -> str:
     if found is None:
         found = _NO_NAME.sub("_", name.replace(":", "__")) or "_"
         found = found if _BEGINS.match(found) else f"_{found}"
-        if len(_names) < _MOST_NAMES:
+        if len(_names) < MOST_NAMES:
             _names[name] = found
     return found
 
