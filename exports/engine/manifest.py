@@ -61,9 +61,14 @@ def _line(entry: Entry) -> bytes:
     if entry.is_folder:
         content = ""
     executable = ', "executable": true' if entry.mode & 0o100 and not entry.is_folder else ""
-    generated = ', "generated": true' if entry.pack_offset is not None else ""
-    text = f'{{"name": {quoted(entry.name)}{path}{content}, "mtime": "{timestamp(entry.mtime)}"{executable}{generated}}}'
+    flags = executable + (', "generated": true' if _is_generated(entry) else "")
+    text = f'{{"name": {quoted(entry.name)}{path}{content}, "mtime": "{timestamp(entry.mtime)}"{flags}}}'
     return text.encode()
+
+
+def _is_generated(entry: Entry) -> bool:
+    """A file of a document is a copy: an older content perhaps, or another picture. It must not be taken for the file."""
+    return entry.pack_offset is not None or entry.asset_id is not None
 
 
 def timestamp(mtime: int) -> str:

@@ -20,7 +20,7 @@ from exports.engine.contents import CHUNK, Contents
 from exports.engine.entries import Body, Entry, Form
 from exports.engine.formats import FORMATS
 from exports.errors import EntryNotFound, PasskeyInvalid, VolumeNotFound
-from exports.models import Export, Run, RunEntry, Volume
+from exports.models import Export, Run, Volume
 from exports.services import lifecycle, planning, store
 
 #: An archive that somebody reads does not expire; how often the reader says so.
@@ -134,7 +134,6 @@ def open_entry(*, run: Run, path: str) -> Opened:
     if entry is None:
         raise EntryNotFound(what="file", path=path)
     leaf = entry.name.rsplit("/", 1)[-1]
-    row = RunEntry.objects.filter(run=run, ordinal=entry.ordinal, asset_id__isnull=False)
     return Opened(
         name=leaf,
         length=entry.size,
@@ -142,7 +141,7 @@ def open_entry(*, run: Run, path: str) -> Opened:
         content_type=mimetypes.guess_type(leaf)[0] or "application/octet-stream",
         modified=datetime.fromtimestamp(entry.mtime / 1e6, UTC),
         chunks=_reading(run, None, lambda start, end: _read_entry(entry, start, end)),
-        asset=row.values_list("asset_id", "asset_version").first(),
+        asset=None if entry.asset_id is None else (entry.asset_id, entry.asset_version),
     )
 
 

@@ -23,10 +23,10 @@ PAGE = """
 """
 PLACES = """
     coalesce(b.points, e.points), coalesce(%(blobs)s || b.store_file, CASE WHEN e.pack_offset IS NULL THEN ''
-    ELSE %(pack)s END), coalesce(b."offset", e.pack_offset, 0)
+    ELSE %(pack)s END), coalesce(b."offset", e.pack_offset, 0), e.asset_id, e.asset_version
     FROM exports_runentry e LEFT JOIN cells_blob b ON b.sha256 = e.sha256 AND e.pack_offset IS NULL
 """
-NO_PLACES = "e.points, '', 0 FROM exports_runentry e"
+NO_PLACES = "e.points, '', 0, e.asset_id, e.asset_version FROM exports_runentry e"
 #: A range request wants few entries and wants them soon; a whole archive wants few queries.
 FIRST_PAGE, LARGEST_PAGE = 256, 4096
 #: Lines given to COPY at a time.

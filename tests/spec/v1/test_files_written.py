@@ -179,6 +179,14 @@ def test_a_picture_that_cannot_be_made_is_named_and_the_rest_arrives(as_alice: V
     assert (manifest["count"], manifest["missing"]) == (1, [missing])
 
 
+def test_the_manifest_does_not_take_copies_for_files_of_the_cell(as_alice: V1, sid: int) -> None:
+    """An import must not put a thumbnail where the photo was (FORMAT.md, `generated`)."""
+    export, _ = ran(as_alice, classes={"image": [SMALL, {"type": "current"}]})
+    manifest = orjson.loads(unzipped(got(as_alice.get(url(export, ".zip"))))["manifest.json"])
+    assert [entry["generated"] for entry in manifest["entries"]] == [True, True, True]
+    assert [entry.get("path") for entry in manifest["entries"]] == ["in/Berlin.jpg", "in/Berlin.jpg", None]
+
+
 def test_a_version_that_nobody_has_is_a_warning(as_alice: V1, sid: int) -> None:
     """§8.2: "`version` (name) required for `version`"; contents of a file are called by their number here."""
     named = [{"type": "version", "version": "1"}, {"type": "version", "version": "press"}]
