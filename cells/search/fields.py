@@ -90,11 +90,18 @@ class Scope:
         """Whether all that `values` gives for the path stands in `DocumentTerms`."""
         return not path.startswith("_linked.") and (bool(self.row) or path not in (*TIMES, "_global_object_id"))
 
+    def is_body(self, path: str) -> bool:
+        """Whether all that `values` gives for the path stands in the document's body."""
+        parts = path.split(".")
+        if parts[0] == "_linked":
+            return False
+        return bool(self.row) or not (path in TIMES or parts[0] in _ABSENT or {"_id", "_version"} & set(parts))
+
     def may_hold(self, path: str, test: str) -> str | None:
         """SQL without subqueries that is true if one of the values passes this test of jsonpath, or is an object.
         None where the path does not lead into the body as it is."""
         parts = path.split(".")
-        if self.row or path in TIMES or parts[0] in {*_ABSENT, "_linked"} or {"_id", "_version", "_value"} & set(parts):
+        if self.row or not self.is_body(path) or "_value" in parts:
             return None
         found = self._which(parts, f' ? (({test}) || @.type() == "object")', is_sure=False)
         return f"(d.body @? {found})"

@@ -8,7 +8,7 @@ from cells.search import refusals
 from cells.search.dates import instant, looks_like_a_date
 from cells.search.fields import CREATED, MODIFIED, TIMES, Scope
 from cells.search.refusals import SearchRefused
-from cells.search.terms import Clause
+from cells.search.terms import Clause, of_numbers
 
 #: (operator, value) of each bound that is given.
 _Bounds = list[tuple[str, Any]]
@@ -46,7 +46,15 @@ def range_(scope: Scope, where: str, element: dict[str, Any], languages: list[st
         return Clause(test, guard=test)
     values = scope.values(f"{where}.field", field, languages)
     test = f"EXISTS (SELECT FROM {values} f WHERE {_test(scope, bounds, is_date)})"
-    return Clause(test, guard=scope.may_hold(field, " && ".join(_guards(bounds, is_date))))
+    guard = scope.may_hold(field, " && ".join(_guards(bounds, is_date)))
+    return Clause(test, _terms(scope, field, given), guard)
+
+
+def _terms(scope: Scope, field: str, given: dict[str, Any]) -> str | None:
+    """Numbers of the body alone: those of the columns are not among its words."""
+    if not all(map(refusals.is_number, given.values())) or not scope.is_body(field):
+        return None
+    return of_numbers(given.get("from"), given.get("to"))
 
 
 def _test(scope: Scope, bounds: _Bounds, is_date: bool) -> str:

@@ -3,6 +3,7 @@
 Both may find too many documents, never too few: whoever is found by them is asked the test itself. None is no idea.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -12,6 +13,9 @@ from cells.folding import words
 
 #: Longer ones cost the index more than they spare.
 _LONGEST = 20_000
+#: Digits of a number's word, and how many of them tell the ends of a range where these begin to differ.
+_KEY, _FINE = 26, 4
+Number = int | float
 #: In place of the words of a document that has too many of them.
 _ANY = "'!'"
 
@@ -54,6 +58,39 @@ def of_value(value: Any) -> str | None:
     whole, _, fraction = format(abs(Decimal(repr(value))), "f").partition(".")
     fraction = fraction.rstrip("0")
     return all_of([of_words([whole]), of_words([fraction], prefix=True)])
+
+
+def of_numbers(low: Number | None, high: Number | None) -> str | None:
+    """Of a document that holds a number from `low` to `high`, written as `migrations/0007_number_terms.py` has it."""
+    some = []
+    if high is None or high >= 0:
+        some += _beginnings("+", max(low or 0, 0), high)
+    if low is None or low < 0:
+        some += _beginnings("-", max(-(high or 0), 0) if high is not None else 0, None if low is None else -low)
+    return any_of(f"'{start}':*" for start in some)
+
+
+def _beginnings(sign: str, low: Number, high: Number | None) -> list[str]:
+    least, most = _key(low), "9" * _KEY if high is None else _key(high, "9")
+    alike = next((at for at in range(_KEY) if least[at] != most[at]), _KEY)
+    return [sign + start for start in _covered(least[: alike + _FINE], most[: alike + _FINE])]
+
+
+def _key(size: Number, fill: str = "0") -> str:
+    digits = str(math.floor(size))
+    return f"{len(digits):06}{digits}".ljust(_KEY, fill)[:_KEY]
+
+
+def _covered(least: str, most: str) -> list[str]:
+    """The beginnings of all digits from `least` to `most`, which are of one length."""
+    if set(least) <= {"0"} and set(most) <= {"9"}:
+        return [""]
+    first, last = least[0], most[0]
+    if first == last:
+        return [first + rest for rest in _covered(least[1:], most[1:])]
+    between = [str(digit) for digit in range(int(first) + 1, int(last))]
+    below = [first + rest for rest in _covered(least[1:], "9" * len(least[1:]))]
+    return [*below, *between, *(last + rest for rest in _covered("0" * len(most[1:]), most[1:]))]
 
 
 def in_cells(terms: str, cells: list[int]) -> str:
