@@ -6,7 +6,10 @@ from typing import NamedTuple
 
 import psycopg
 from django.db import DataError, connection, transaction
+from django.utils import timezone
 
+from cells.batches import Opener
+from cells.blobs import BlobStore
 from cells.generations import generation_writing
 from cells.models import Cell
 
@@ -33,6 +36,15 @@ _STORE = """
            CASE WHEN rev ~ '^[1-9][0-9]{0,14}-[0-9A-Za-z]{1,40}$' THEN rev ELSE '1-' || md5(body::text) END,
            body, created_at, updated_at FROM body
     ON CONFLICT (cell_id, generation, doctype, doc_id) DO NOTHING RETURNING doctype, doc_id
+"""
+
+
+_VERSION = """
+    WITH file AS (
+        UPDATE cells_file SET version = %(version)s + 1 WHERE cell_id = %(cell)s AND generation = %(generation)s
+        AND left(path, 300) = left(%(path)s, 300) AND path = %(path)s AND NOT is_folder RETURNING id, content_type)
+    INSERT INTO cells_fileversion (file_id, version, sha256, size, mtime, content_type, created_at)
+    SELECT id, %(version)s, %(sha256)s, %(size)s, %(mtime)s, content_type, %(now)s FROM file
 """
 
 
@@ -122,3 +134,29 @@ def _insert(cell: Cell, generation: int, batch: list[RestoredDocument], refuse: 
             refuse(each.where, f"the document {each.doctype}/{each.doc_id} is there twice")
         seen.add(key)
     return len(stored)
+
+
+class VersionItem(NamedTuple):
+    """A content that the file at `path` had before. `open` may be called twice."""
+
+    path: str
+    mtime: datetime
+    open: Opener
+
+
+def versions_restore(
+    *, cell: Cell, generation: int, items: Iterable[VersionItem], tick: Callable[[], object] = lambda: None
+) -> int:
+    """Old versions of files that the generation has, those of one file together, the oldest first. How many."""
+    count, path, number = 0, "", 0
+    for item in items:
+        tick()
+        number = number + 1 if item.path == path else 1
+        path = item.path
+        with item.open() as content:
+            blob = BlobStore().put(content)
+        with generation_writing(cell, generation), connection.cursor() as cursor:
+            values = {"cell": cell.pk, "generation": generation, "path": path, "version": number, "now": timezone.now()}
+            cursor.execute(_VERSION, {**values, "sha256": blob.pk, "size": blob.size, "mtime": item.mtime})
+            count += cursor.rowcount
+    return count

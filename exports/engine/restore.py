@@ -5,10 +5,11 @@ Which container and which layout it has is seen from its content, never from its
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from exports.engine.archives.base import Archive, Budget, Source
 from exports.engine.archives.layout import Restore
+from exports.engine.archives.move import MoveRestore, is_move
 from exports.engine.archives.ours import OurRestore, manifest_of
 from exports.engine.archives.snapshot import SnapshotRestore
 from exports.engine.archives.tar import TarArchive, plain_tar
@@ -18,24 +19,34 @@ from exports.errors import ArchiveEntryMissing, ArchiveLayoutUnknown, NoArchive
 
 __all__ = ["Budget", "Restore", "Source", "restoring"]
 
-#: What archives of other personal clouds begin with (`spec/move.md §4`).
-_MOVE = ("instance.json", "My Cozy/")
-
 
 @contextmanager
-def restoring(source: Source, budget: Budget, *, snapshots_only: bool = False) -> Iterator[Restore]:
+def restoring(source: Source, budget: Budget, *, snapshots_only: bool = False, email: str = "") -> Iterator[Restore]:
     """Open the archive and compare what can be seen without reading contents: container, layout, manifest, version.
 
-    `snapshots_only`: anything else lacks what the cell API requires (`spec/cell.md §8.1`). Raises the Archive… errors.
+    `snapshots_only`: anything else lacks what the cell API requires (`spec/cell.md §8.1`). `email`: the owner's (see
+    `MoveRestore`). Raises the Archive… errors.
     """
     with plain_tar(source, budget) as tar:
         if snapshots_only and tar is not None:
             raise NoArchive(reason="it is a TAR, and no ZIP")
         archive: Archive = ZipArchive(source, budget) if tar is None else TarArchive(tar, budget)
-        try:
-            yield _layout(archive, snapshots_only)
-        finally:
-            archive.close()
+        with ExitStack() as opened:
+            opened.callback(archive.close)
+            if not snapshots_only and is_move(archive):
+                yield MoveRestore([archive, *_rest(source, budget, opened)], email=email)
+            elif source.rest:
+                raise ArchiveLayoutUnknown(reason="Only archives of the move API come in parts")
+            else:
+                yield _layout(archive, snapshots_only)
+
+
+def _rest(source: Source, budget: Budget, opened: ExitStack) -> Iterator[Archive]:
+    """The other parts; the budget is that of each."""
+    for path in source.rest:
+        part = ZipArchive(opened.enter_context(Source(path)), budget)
+        opened.callback(part.close)
+        yield part
 
 
 def _layout(archive: Archive, snapshots_only: bool) -> Restore:
@@ -44,7 +55,4 @@ def _layout(archive: Archive, snapshots_only: bool) -> Restore:
         return OurRestore(archive, closing)
     if snapshots_only or (archive.find(MANIFEST) is not None and isinstance(archive, ZipArchive)):
         return SnapshotRestore(archive)
-    for name in _MOVE:
-        if archive.index.find_below(name) is not None:
-            raise ArchiveLayoutUnknown(reason="This is an archive of a move, which cannot be imported here")
     raise ArchiveEntryMissing(path="manifest.json")

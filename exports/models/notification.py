@@ -1,9 +1,10 @@
-"""Mails to owners about their runs."""
+"""Mails to owners about their runs, and about imports that were fetched from elsewhere."""
 
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from exports.models.imports import Import
 from exports.models.run import Run
 
 
@@ -15,9 +16,10 @@ class NotificationKind(models.TextChoices):
 
 
 class Notification(models.Model):
-    """One mail, to be sent or sent. What it says is made up when it goes out."""
+    """One mail, to be sent or sent. What it says is made up when it goes out. Of a run, or of an import."""
 
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="notifications")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, null=True, related_name="notifications")
+    imported = models.ForeignKey(Import, on_delete=models.CASCADE, null=True, related_name="notifications")
     kind = models.CharField(max_length=20, choices=NotificationKind)
     attempts = models.PositiveIntegerField(default=0)
     #: Not before; null when it is over, sent or given up. While one worker sends, no other may before then.
@@ -32,4 +34,4 @@ class Notification(models.Model):
         indexes = [models.Index(fields=["next_at"], name="notification_due", condition=Q(next_at__isnull=False))]
 
     def __str__(self) -> str:
-        return f"{self.kind} of run {self.run_id}"
+        return f"{self.kind} of " + (f"run {self.run_id}" if self.run_id else f"import {self.imported_id}")

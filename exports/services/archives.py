@@ -1,7 +1,8 @@
-"""Where the archive of an import is: `blob:<sha256>` in the blob store, `run:<id>` as a run's ZIP, `file:<path>`."""
+"""Where the archive of an import is: `blob:<sha256>` in the blob store, `run:<id>` as a run's ZIP, `file:<path>`;
+`files:` and the paths of the parts of one, a line each; `link:` and what `services.move_imports` makes of a link."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
@@ -11,12 +12,12 @@ from cells.encoding import RAW
 from cells.errors import BlobDamaged
 from cells.models import Blob
 from exports.engine.restore import Budget, Source
-from exports.errors import ArchiveUnreadable
+from exports.errors import ArchiveTooLarge, ArchiveUnreadable
 from exports.models import Run
-from exports.services import downloads, store
+from exports.services import downloads, move_imports, move_links, store
 from exports.states import DOWNLOADABLE
 
-BLOB, RUN, FILE = "blob:", "run:", "file:"
+BLOB, RUN, FILE, FILES, LINK = "blob:", "run:", "file:", "files:", "link:"
 
 
 def budget() -> Budget:
@@ -24,17 +25,31 @@ def budget() -> Budget:
 
 
 @contextmanager
-def archive_open(archive: str) -> Iterator[Source]:
-    """Its bytes. Raises ArchiveUnreadable when they are gone."""
+def archive_open(archive: str, tick: Callable[[int], object] = lambda count: None) -> Iterator[Source]:
+    """Its bytes, which are fetched first if they are elsewhere. Raises ArchiveUnreadable when they are gone.
+
+    `tick` hears of bytes that are fetched, and may raise to stop.
+    """
     kind, _, where = archive.partition(":")
     if kind + ":" == BLOB:
         opened = _blob(where)
     elif kind + ":" == RUN:
         opened = _run(int(where))
+    elif kind + ":" == FILES:
+        opened = _joined(where.split("\n"))
+    elif kind + ":" == LINK:
+        opened = _joined([str(path) for path in move_imports.link_fetch(where, tick)])
     else:
         opened = Source(where)
     with opened as source:
         yield source
+
+
+def _joined(paths: list[str]) -> Source:
+    first, *rest = paths
+    if len(rest) >= move_links.MOST_PARTS:
+        raise ArchiveTooLarge(found=len(paths), what="parts", limit=move_links.MOST_PARTS)
+    return Source(first, rest=tuple(rest))
 
 
 def _blob(sha256: str) -> Source:

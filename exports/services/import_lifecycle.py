@@ -14,7 +14,7 @@ from cells.models import Cell
 from exports import queue
 from exports.errors import CellBusy, ImportLeaseLost, ImportLost, NothingToDismiss, NothingToUndo
 from exports.models import Import, ImportMode
-from exports.services import cell_jobs
+from exports.services import cell_jobs, notification_rows
 from exports.services.lifecycle import ATTEMPTS, event_write
 from exports.states import IMPORT_TRANSITIONS, ImportState
 
@@ -58,6 +58,7 @@ def transition(import_id: int, to: ImportState, *, holding: int | None = None, *
     row = Import.objects.select_related("cell", "owner").get(pk=import_id)
     told = {"state": str(to), "import": row.pk, "cell": row.cell.name}
     event_write(type=EVENTS[to], user=row.owner, info=told | ({"exception": row.error} if row.error else {}))
+    notification_rows.import_notify(row=row, state=to)
     return True
 
 

@@ -21,11 +21,11 @@ from cells.joining import Rule, cell_fingerprint, generations_join
 from cells.loading import files_load
 from cells.models import Cell, Usage
 from cells.quota import bytes_used, cell_writing
-from cells.restoring import documents_restore
+from cells.restoring import documents_restore, versions_restore
 from exports.engine.restore import Restore, restoring
 from exports.errors import ArchiveRefused, ImportLeaseLost, ImportStopped
 from exports.models import Import, ImportMode
-from exports.services import import_lifecycle
+from exports.services import import_lifecycle, move_imports
 from exports.services.archives import RUN, archive_open, budget
 from exports.services.heart import Heart
 from exports.services.import_checking import Report, compare
@@ -92,6 +92,8 @@ def run_import(*, import_id: int, watch: Watch | None = None) -> Import | None:
     try:
         with Heart(row, watch) as heart:
             _import(row, heart)
+        if move_imports.is_from_link(row):
+            move_imports.link_forget(row)
     except ImportLeaseLost:
         log.warning("import %s: its lease was lost, or its cell deleted", row.pk)
     except DomainError as error:
@@ -117,6 +119,7 @@ def import_stop(*, import_id: int) -> None:
 def imports_sweep(*, now: datetime | None = None) -> int:
     """Drop the generations that nobody sees, fills or can go back to. How many."""
     now = now or timezone.now()
+    move_imports.links_sweep()
     Import.objects.filter(undo_until__lte=now).update(undo_until=None, previous_generation=None)
     count = 0
     unseen = Usage.objects.exclude(generation=F("cell__generation")).order_by("cell", "generation")
@@ -148,8 +151,11 @@ def _fail(row: Import, error: DomainError | None) -> None:
 
 def _import(row: Import, heart: Heart) -> None:
     left = row.generation
-    with archive_open(row.source) as source, restoring(source, budget()) as restore:
-        heart.total = restore.total
+    with (
+        archive_open(row.source, heart.tick) as source,
+        restoring(source, budget(), email=row.owner.email) as restore,
+    ):
+        heart.done, heart.total = 0, restore.total
         _check_room(row, restore)
         restore.prepare(heart.tick)
         import_lifecycle.generation_reserve(row)
@@ -189,8 +195,10 @@ def _fill(row: Import, restore: Restore, heart: Heart) -> dict[str, Any]:
     documents = documents_restore(
         cell=row.cell, generation=row.generation, documents=restore.documents(), refuse=refuse, watch=heart.tick
     )
+    versions_restore(cell=row.cell, generation=row.generation, items=restore.versions(), tick=heart.tick)
     missing = [{"path": path, "reason": reason} for path, reason in restore.missing[:1000]]
-    return {"files": files.created, "documents": documents, "bytes": files.bytes, "missing": missing}
+    report = {"files": files.created, "documents": documents, "bytes": files.bytes, "missing": missing}
+    return report | restore.told()
 
 
 def _join(row: Import, report: dict[str, Any], heart: Heart) -> None:

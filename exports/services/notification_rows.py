@@ -1,8 +1,8 @@
 """Ordering mails to owners, in the transaction that they speak of."""
 
 from exports import queue, selectors
-from exports.models import Notification, NotificationKind, Notify, Run
-from exports.states import RunState
+from exports.models import Import, MoveExport, Notification, NotificationKind, Notify, Run
+from exports.states import ImportState, RunState
 
 KINDS = {
     RunState.DONE: NotificationKind.DONE,
@@ -16,12 +16,25 @@ def outcome_notify(*, run: Run, kind: NotificationKind | None) -> None:
 
     One that is still to go out will tell what is new as well.
     """
-    if kind is None or run.export_id is None:
+    if kind is None or not (run.export_id or _is_move(run)):
         return
     wanted = run.order.get("definition", {}).get("notify") or selectors.preference_get(user=run.owner).notify
+    if _is_move(run):
+        wanted = Notify.ALL  # nothing but this mail ever tells the link
     if wanted == Notify.NONE or (wanted == Notify.PROBLEMS and kind == NotificationKind.DONE):
         return
     if Notification.objects.filter(run=run, kind=kind, attempts=0).exists():
         return
     row = Notification.objects.create(run=run, kind=kind)
     queue.enqueue(queue.NOTIFY, row.pk)
+
+
+def import_notify(*, row: Import, state: ImportState) -> None:
+    """A mail about an import that was fetched from elsewhere: whoever asked for it went away (`spec/move.md §6.9`)."""
+    kind = {ImportState.DONE: NotificationKind.DONE, ImportState.FAILED: NotificationKind.FAILED}.get(state)
+    if kind is not None and row.source.startswith("link:"):
+        queue.enqueue(queue.NOTIFY, Notification.objects.create(imported=row, kind=kind).pk)
+
+
+def _is_move(run: Run) -> bool:
+    return run.order.get("layout") == "move" and MoveExport.objects.filter(run=run).exists()

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.core import mail
 from django.db import transaction
 from django.db.models import F
@@ -13,7 +14,7 @@ from django.utils import timezone
 
 from exports import queue, selectors
 from exports.models import Notification, NotificationKind, Run
-from exports.services import lifecycle
+from exports.services import lifecycle, move_exports, move_mails
 from exports.services.delivery_lifecycle import TRIES, WAITS
 from exports.services.schedule_rows import FAILURES
 from exports.services.shipment import RunShipment
@@ -38,7 +39,8 @@ def notification_send(*, notification_id: int) -> bool:
     """One try. Whether a mail went out; harmless when called twice, at once, or for one that is over."""
     if not _claim(notification_id):
         return False
-    row = Notification.objects.select_related("run__export", "run__owner").get(pk=notification_id)
+    about = ("run__export", "run__owner", "imported__owner", "imported__cell")
+    row = Notification.objects.select_related(*about).get(pk=notification_id)
     try:
         address = _send(row)
     except TransportError as error:
@@ -47,7 +49,8 @@ def notification_send(*, notification_id: int) -> bool:
     with transaction.atomic():
         Notification.objects.filter(pk=row.pk).update(sent_at=timezone.now(), address=address, error="", next_at=None)
         told = {"email_sent_to": [address], "notification": row.kind}
-        lifecycle.event_write(type="EMAIL_SENT", export=row.run.export, run=row.run, user=row.run.owner, info=told)
+        export = row.run.export if row.run else None
+        lifecycle.event_write(type="EMAIL_SENT", export=export, run=row.run, user=_owner(row), info=told)
     return True
 
 
@@ -69,19 +72,33 @@ def _claim(notification_id: int) -> bool:
     return bool(due.update(attempts=F("attempts") + 1, next_at=now + LEASE))
 
 
+def _owner(row: Notification) -> User:
+    return row.run.owner if row.run else row.imported.owner
+
+
 def _send(row: Notification) -> str:
     """To whom. Raises TransportError."""
-    owner = row.run.owner
+    owner = _owner(row)
     if not (owner.email and owner.is_active):
         raise TransportError("The owner has no address, or may not log in any more.", permanent=True)
-    context = _context(row)
-    subject = " ".join(f"Export {context['name']} {_SUBJECTS[NotificationKind(row.kind)]}".split())
-    text, html = (render_to_string(f"exports/mail/notification.{kind}", context) for kind in ("txt", "html"))
+    template, subject, context = _told(row)
+    text, html = (render_to_string(f"exports/mail/{template}.{kind}", context) for kind in ("txt", "html"))
     with faults("send mail"):
         message = mail.EmailMultiAlternatives(subject, text, to=[owner.email])
         message.attach_alternative(html, "text/html")
         message.send()
     return owner.email
+
+
+def _told(row: Notification) -> tuple[str, str, dict[str, object]]:
+    """(template, subject, context)."""
+    if row.run is None:
+        return move_mails.import_mail(row)
+    if move_exports.is_ordered(row.run):
+        return move_mails.move_mail(row)
+    context = _context(row)
+    subject = " ".join(f"Export {context['name']} {_SUBJECTS[NotificationKind(row.kind)]}".split())
+    return "notification", subject, context
 
 
 def _context(row: Notification) -> dict[str, object]:

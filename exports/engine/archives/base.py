@@ -56,9 +56,13 @@ class Member(NamedTuple):
 
 
 class Source:
-    """A range of a file that does not change. Good for several threads. Raises ArchiveUnreadable."""
+    """A range of a file that does not change. Good for several threads. Raises ArchiveUnreadable.
 
-    def __init__(self, path: str, start: int = 0, length: int | None = None) -> None:
+    `rest`: paths of the other parts, where this is the first of several.
+    """
+
+    def __init__(self, path: str, start: int = 0, length: int | None = None, rest: tuple[str, ...] = ()) -> None:
+        self.rest = rest
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:

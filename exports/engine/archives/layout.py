@@ -10,7 +10,7 @@ import orjson
 from cells.errors import NameRefused
 from cells.lines import DEEPEST, LONGEST_LINE, Refusal, checked_json
 from cells.loading import LoadItem
-from cells.restoring import RestoredDocument
+from cells.restoring import RestoredDocument, VersionItem
 from cells.validators import normal_path
 from exports.engine.archives.base import Archive, Content
 from exports.errors import ArchiveManifestRefused, ArchiveRefused
@@ -52,6 +52,14 @@ class Restore(ABC):
 
     @abstractmethod
     def documents(self) -> Iterator[RestoredDocument]: ...
+
+    def versions(self) -> Iterator[VersionItem]:
+        """Contents that files had before, of each file the oldest first."""
+        return iter(())
+
+    def told(self) -> dict[str, Any]:
+        """What the report of the import says beside counts, once everything was read."""
+        return {}
 
 
 def lines(content: Content, name: str, longest: int = LONGEST) -> Iterator[tuple[int, bytes]]:

@@ -1,0 +1,66 @@
+"""Imports from the link of an export on another server (`spec/move.md §6`): the same imports as all others, from parts
+that are fetched first."""
+
+import logging
+import time
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth.models import User
+
+from cells.models import Cell
+from exports.errors import ArchiveUnreadable, EgressRefused, MoveNotFound, MoveTooLarge
+from exports.models import Import, ImportMode
+from exports.services import import_lifecycle, move_fetching, move_links
+from exports.services.secrets import secrets_open, secrets_seal
+from exports.transports.base import TransportError
+
+log = logging.getLogger(__name__)
+
+#: As `archives.LINK`, which imports this.
+LINK = "link:"
+#: What was fetched for an import that failed is kept for so long, for another try.
+KEPT_SECONDS = 24 * 3600
+
+
+def import_precheck(*, cell: Cell, link: str) -> None:
+    """Whether an import could be. Changes nothing here or there. Raises MoveNotFound, MoveTooLarge."""
+    manifest = move_links.manifest_fetch(move_links.manifest_url(link))
+    if cell.quota is not None and manifest.size > cell.quota:
+        raise MoveTooLarge(quota=cell.quota, needed=manifest.size, missing=manifest.size - cell.quota)
+
+
+def import_from_link(*, cell: Cell, owner: User, link: str) -> Import:
+    """Queues the import; what is behind the link is looked at when it runs. Raises MoveNotFound, CellBusy."""
+    url = move_links.manifest_url(link)
+    source = LINK + b64encode(secrets_seal({"url": url, "cell": str(cell.pk)})).decode()
+    return import_lifecycle.import_create(
+        cell=cell, owner=owner, source=source, mode=ImportMode.REPLACE, name=move_links.checked(url).hostname or ""
+    )
+
+
+def is_from_link(row: Import) -> bool:
+    return row.source.startswith(LINK)
+
+
+def link_fetch(sealed: str, tick: Callable[[int], object]) -> list[Path]:
+    """All parts, in files. Raises ArchiveUnreadable, which does not tell why: that could be about our network."""
+    opened = secrets_open(b64decode(sealed))
+    try:
+        manifest = move_links.manifest_fetch(opened["url"])
+        most = settings.IMPORT_MAX_SIZE
+        return move_fetching.parts_fetch(manifest, cell=opened["cell"], most=most, tick=tick)
+    except (MoveNotFound, TransportError, EgressRefused) as error:
+        log.warning("an export could not be fetched: %s", type(error).__name__)
+        raise ArchiveUnreadable(reason="the export on the other server could not be fetched") from error
+
+
+def link_forget(row: Import) -> None:
+    """What was fetched for it is not needed any more."""
+    move_fetching.parts_forget(**secrets_open(b64decode(row.source.removeprefix(LINK))))
+
+
+def links_sweep() -> int:
+    return move_fetching.parts_sweep(time.time() - KEPT_SECONDS)

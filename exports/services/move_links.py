@@ -1,0 +1,158 @@
+"""Links of exports on other servers, and what is behind them (`spec/move.md §6.2–§6.4`). Nothing of it is trusted.
+
+Every address that is dialled, redirects included, was allowed by `exports.egress`. Whoever pasted the link is told that
+nothing usable is there, and not why: the reason would tell what is in our network. The log tells.
+"""
+
+import ipaddress
+import json
+import logging
+import re
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
+
+import httpx
+from django.conf import settings
+
+from exports import egress
+from exports.errors import EgressRefused, MoveNotFound
+from exports.transports import http
+from exports.transports.base import TransportError
+
+log = logging.getLogger(__name__)
+
+REDIRECTS = 5
+#: A manifest of 10,000 cursors has less.
+LARGEST_MANIFEST = 4 << 20
+#: Parts that an import takes: each is a file that is held open.
+MOST_PARTS = 400
+_LONGEST = 2000
+_PORTS = (80, 443)
+_FRAGMENT = re.compile(r"/exports/([A-Za-z0-9_=-]{1,400})")
+_INT64 = range(2**63)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an import needs of an export document (§4.5)."""
+
+    url: str
+    uid: str
+    cursors: list[str]
+    #: Bytes of documents, and of contents where the server tells them.
+    size: int
+
+    def part_url(self, number: int) -> str:
+        """§6.2: replace the first `/move/exports/`; a cursor is encoded."""
+        url = self.url.replace("/move/exports/", "/move/exports/data/", 1)
+        return f"{url}?cursor={quote(self.cursors[number - 1], safe='')}" if number else url
+
+
+def manifest_url(link: str) -> str:
+    """§6.2: from the settings link of a mail to the manifest. Raises MoveNotFound for what is no such link.
+
+    Userinfo, which the old server kept, is refused: it hides which host is meant.
+    """
+    link = link.strip()
+    parts = checked(link)
+    found = _FRAGMENT.fullmatch(parts.fragment)
+    if found is None:
+        raise MoveNotFound
+    host = str(parts.hostname)
+    first, dot, rest = host.partition(".")
+    host = rest if host.startswith("settings.") else first.removesuffix("-settings") + dot + rest
+    port = f":{parts.port}" if parts.port else ""
+    address = f"[{host}]" if ":" in host else host
+    return checked(f"{parts.scheme}://{address}{port}/move/exports/{found[1]}").geturl()
+
+
+def checked(url: str) -> SplitResult:
+    """An http(s) address without userinfo. Raises MoveNotFound."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise MoveNotFound from None
+    plain = len(url) <= _LONGEST and url.isascii() and url.isprintable() and not set(" \\") & set(url)
+    if not plain or parts.scheme not in ("http", "https") or "@" in parts.netloc or port == 0:
+        raise MoveNotFound
+    if not parts.hostname or not egress.is_host(parts.hostname):
+        raise MoveNotFound
+    return parts
+
+
+@contextmanager
+def fetched(url: str, headers: dict[str, str] | None = None) -> Iterator[httpx.Response]:
+    """The streamed answer to a GET without credentials; redirects are followed by hand, each address is judged.
+
+    Raises MoveNotFound for an address that may not be dialled, TransportError for all that goes wrong on the way.
+    """
+    for _ in range(REDIRECTS + 1):
+        parts = checked(url)
+        _check_port(parts)
+        with (
+            http.client(parts, ssl.create_default_context()) as client,
+            http.faults("read the export"),
+            client.stream("GET", parts._replace(fragment="").geturl(), headers=headers) as response,
+        ):
+            if not response.is_redirect:
+                yield response
+                return
+            url = urljoin(url, response.headers.get("Location", ""))
+    raise TransportError("The export is behind too many redirects.", permanent=True)
+
+
+def _check_port(parts: SplitResult) -> None:
+    """§6.3: 80 and 443 alone, but for networks that the administrator allows."""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    if port in _PORTS:
+        return
+    try:
+        place = egress.resolve(str(parts.hostname), port)
+    except OSError as error:
+        raise TransportError(f"{parts.hostname} cannot be found", permanent=False) from error
+    networks = [ipaddress.ip_network(network) for network in settings.EGRESS_ALLOW]
+    for address in map(ipaddress.ip_address, place.addresses):
+        if not any(address in network for network in networks if network.version == address.version):
+            raise MoveNotFound
+
+
+def manifest_fetch(url: str) -> Manifest:
+    """Raises MoveNotFound for everything but a finished export; the log knows the reason."""
+    try:
+        with fetched(url) as response:
+            if response.status_code != 200:
+                raise ValueError(f"status {response.status_code}")
+            return _manifest(url, _bounded(response))
+    except (TransportError, EgressRefused, ValueError, RecursionError) as error:
+        log.warning("an export to be imported cannot be used: %s", type(error).__name__)
+        raise MoveNotFound from error
+
+
+def _bounded(response: httpx.Response) -> bytes:
+    body = b""
+    for chunk in response.iter_bytes(1 << 16):
+        body += chunk
+        if len(body) > LARGEST_MANIFEST:
+            raise ValueError("longer than a manifest may be")
+    return body
+
+
+def _manifest(url: str, body: bytes) -> Manifest:
+    data = json.loads(body)["data"] if b'"data"' in body else {}
+    told: dict[str, Any] = data.get("attributes") if isinstance(data, dict) else {}
+    if not isinstance(told, dict) or told.get("state") != "done":
+        raise ValueError("it is not done")
+    cursors = told.get("parts_cursors") or []
+    if not isinstance(cursors, list) or not all(isinstance(each, str) and len(each) < 1000 for each in cursors):
+        raise ValueError("its cursors are none")
+    if len(cursors) >= MOST_PARTS:
+        raise ValueError("it has too many parts")
+    sizes = [told.get(name, 0) for name in ("total_size", "contents_size")]
+    size = sum(each for each in sizes if type(each) is int and each in _INT64)
+    uid = data.get("id")
+    return Manifest(url, uid if isinstance(uid, str) else "", cursors, size)

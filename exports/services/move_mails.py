@@ -1,0 +1,51 @@
+"""What the mails of the move API say (`spec/move.md §4.12, §6.9`). Sent as all notifications are."""
+
+from django.conf import settings
+from django.contrib.auth.models import User
+
+from exports.models import MoveExport, Notification, NotificationKind
+from exports.services import move_exports
+
+SUBJECTS = {
+    "archiver": "Download your data",
+    "export_error": "⚠ The export of your data has failed",
+    "import_success": "Good news! Your data has been successfully imported",
+    "import_error": "⚠ The import of your data has failed",
+}
+
+
+def move_mail(row: Notification) -> tuple[str, str, dict[str, object]]:
+    """(template, subject, context) of a mail about a run that the move API ordered."""
+    export = MoveExport.objects.select_related("run", "cell__owner").get(run=row.run_id)
+    owner = export.cell.owner
+    context: dict[str, object] = {"PublicName": _public_name(owner)}
+    if row.kind == NotificationKind.FAILED:
+        return "export_error", SUBJECTS["export_error"], context
+    opaque = move_exports.opaque(export)
+    context |= {
+        "ArchiveLink": f"{export.base_url}/#/exports/{opaque}",
+        "page": f"{export.base_url}/move/downloads/{opaque}",
+        "expires": f"{move_exports.expires_at(export):%Y-%m-%d %H:%M} UTC",
+        "warnings": export.run.warnings,
+    }
+    return "archiver", SUBJECTS["archiver"], context
+
+
+def import_mail(row: Notification) -> tuple[str, str, dict[str, object]]:
+    """The same of an import (§6.9). That of a failed one gives no reason: the job's record does."""
+    found = row.imported
+    context: dict[str, object] = {"PublicName": _public_name(found.owner), "CozyLink": settings.PUBLIC_URL}
+    if row.kind == NotificationKind.FAILED:
+        return "import_error", SUBJECTS["import_error"], context
+    missing = found.report.get("missing", [])
+    context |= {
+        "AppsNotInstalled": ", ".join(found.report.get("not_installed", [])),
+        "missing": [each["path"] for each in missing[:20]],
+        "more": max(0, len(missing) - 20),
+        "undo_days": settings.IMPORT_UNDO_DAYS,
+    }
+    return "import_success", SUBJECTS["import_success"], context
+
+
+def _public_name(owner: User) -> str:
+    return owner.get_full_name() or owner.get_username()
