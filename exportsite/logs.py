@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-_PASSKEY = re.compile(r"(/download/)[^/\s\"'?]+")
+_PASSKEY = re.compile(r"(/download/|/move/(?:exports/(?:data/)?|downloads/)|#/exports/)[^/\s\"'?]+")
 _QUERY = re.compile(r"(/[^\s\"'?]*)\?[^\s\"']*")
 
 

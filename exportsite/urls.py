@@ -7,6 +7,8 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from cells.api.errors import handler400, handler404, handler500, unknown_call
+from exports.api.move import base as move
+from exports.api.move.urls import cell_urlpatterns
 from exports.web.welcome import welcome
 
 __all__ = ["handler400", "handler404", "handler500", "urlpatterns"]
@@ -27,6 +29,9 @@ urlpatterns = [
     path("api/v1/", include("cells.api.urls")),
     path("api/", include("exports.api.v1.urls")),
     re_path(r"^api(/|$)", unknown_call),
+    path("move", move.unknown_call),
+    path("move/", include("exports.api.move.urls")),
+    path("<str:cell>/move/", include(cell_urlpatterns)),
     # Last: whatever no other prefix took is a cell's name.
     path("", include("exports.api.cell.urls")),
 ]

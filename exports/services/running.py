@@ -22,7 +22,7 @@ from exports.engine.notes import Notes
 from exports.engine.pack import Pack
 from exports.errors import EntriesDamaged, LeaseLost, RunStopped
 from exports.models import Run, RunEntry
-from exports.services import lifecycle, manifest, planning, store, writing
+from exports.services import lifecycle, manifest, move_exports, planning, store, writing
 from exports.services.delivery_lifecycle import deliveries_order
 from exports.services.producing import pictures_make, search_layout
 from exports.services.progress import Progress, Watch, pulse
@@ -149,6 +149,8 @@ def cells_of(run: Run) -> list[tuple[int, str]]:
 def layout_of(run: Run, notes: Notes, pictures: Pictures) -> Layout:
     if is_snapshot(run):
         return snapshot_layout(cells_of(run)[0][0])
+    if move_exports.is_move(run):
+        return move_exports.move_layout(run, cells_of(run)[0][0])
     return search_layout(run, notes, pictures)
 
 
@@ -161,7 +163,7 @@ def write_run(run: Run, progress: Progress) -> None:
     looks = 0
     while True:
         try:
-            if not run.volumes.filter(packer__in=planning.DEFAULT_PACKERS).exists():
+            if not run.volumes.filter(packer__in=(*planning.DEFAULT_PACKERS, move_exports.PACKER)).exists():
                 _plan(run, progress)
             if run.volumes.filter(stored=True).exists():
                 writing.volumes_write(run, progress)
@@ -181,6 +183,9 @@ def _plan(run: Run, progress: Progress) -> None:
     source = planning.run_source(run, places=False)
     closing = planning.closing_entry(run, source)
     entries = _ticking(source(0, closing.ordinal), progress)
+    if move_exports.is_ordered(run):
+        move_exports.parts_plan(run, entries)
+        return
     stored, computed = run.order.get("packers", ()), run.order.get("delivered", ())
     planning.volumes_plan(run, entries, closing=closing, stored=stored, computed=computed)
 
@@ -200,7 +205,9 @@ def _prove(run: Run, progress: Progress) -> None:
 
 def reseal_run(run: Run, progress: Progress, damaged: dict[int, str]) -> None:
     """Take damaged entries out, and seal what is left."""
-    if is_snapshot(run):
+    if move_exports.is_move(run):
+        damaged = move_exports.pairs_damaged(run, damaged)
+    elif is_snapshot(run):
         damaged = pairs_damaged(run, damaged)
     manifest.missing_mark(run_id=run.pk, damaged=damaged)
     closing = RunEntry.objects.get(run=run, ordinal=run.entry_count - 1)
@@ -216,6 +223,8 @@ def reseal_run(run: Run, progress: Progress, damaged: dict[int, str]) -> None:
 def publish_run(run: Run) -> None:
     """Its archives are on offer, and what is to be sent is ordered, in one step."""
     lifecycle.publish(run, warnings=warnings(run), missing=missing_count(run))
+    if move_exports.is_ordered(run):
+        move_exports.published(run)
     deliveries_order(run)
 
 

@@ -11,6 +11,8 @@ from cells.validators import RESERVED_CELL_NAMES
 
 def first_segments(pattern: URLPattern | URLResolver) -> set[str]:
     text = str(pattern.pattern).lstrip("^")
+    if text.startswith("<"):
+        return {""}  # a cell's name, which those of all others go before
     literal = re.match(r"[\w.-]*", text)[0]
     if literal or not isinstance(pattern, URLResolver):
         return {literal}

@@ -1,0 +1,94 @@
+"""What the API description says about the move API."""
+
+import re
+from typing import Any
+
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+
+from exports.api.move.errors import JSON_API
+
+
+class MoveSchema(AutoSchema):
+    def get_operation_id(self) -> str:
+        return "_".join([*re.findall(r"\w+", self.path), self.method.lower()])
+
+    def get_description(self) -> str:
+        return ""
+
+    def _is_list_view(self, serializer: object = None) -> bool:
+        return False
+
+
+_ERROR = {"oneOf": [{"type": "string"}, {"type": "object", "additionalProperties": True}]}
+_TOLD = {
+    400: "Malformed, a bad token, or an unknown cursor",
+    401: "No token, or an identifier that opens nothing",
+    403: "The token has not the permission",
+    404: "No such export, expired, or more than 5 calls in 24 h",
+    409: "Something else is being done to the cell",
+    412: "There is no usable export at the URL",
+    416: "The range begins behind the end",
+    422: "It will not fit",
+    500: "Internal error",
+}
+
+
+def _errors(*statuses: int) -> dict[Any, OpenApiResponse]:
+    return {(status, "*/*"): OpenApiResponse(_ERROR, description=_TOLD[status]) for status in statuses}
+
+
+def _body(**attributes: dict[str, Any]) -> dict[str, Any]:
+    inner = {"type": "object", "properties": attributes}
+    data = {"type": "object", "properties": {"attributes": inner}}
+    return {JSON_API: {"type": "object", "required": ["data"], "properties": {"data": data}}}
+
+
+def _call(summary: str, responses: dict[Any, Any], *parameters: OpenApiParameter, **more: Any) -> Any:
+    return extend_schema(tags=["move"], summary=summary, responses=responses, parameters=list(parameters), **more)
+
+
+_OPAQUE = OpenApiParameter("opaque", str, OpenApiParameter.PATH, description="From the link in the mail")
+_DOCUMENT = {"type": "object", "required": ["data"], "additionalProperties": True}
+_NOTHING = OpenApiResponse(None, description="Accepted")
+
+export_create = _call(
+    "Ask for an export of the cell; a mail brings the link",
+    {201: _NOTHING} | _errors(400, 401, 403, 404, 500),
+    request=_body(
+        parts_size={"type": "integer", "format": "int64", "nullable": True, "description": "Bytes of files a part"},
+        max_age={"type": "integer", "format": "int64", "nullable": True, "description": "Nanoseconds; at most 7 days"},
+        with_doctypes={"type": "array", "items": {"type": "string"}, "nullable": True},
+        without_files={"type": "boolean", "nullable": True},
+    ),
+)
+export_get = _call(
+    "The manifest of an export", {(200, JSON_API): _DOCUMENT} | _errors(400, 401, 403, 404, 500), _OPAQUE
+)
+_BYTES = {
+    (status, "application/zip"): OpenApiResponse(OpenApiTypes.BINARY, description=told)
+    for status, told in ((200, "The part"), (206, "A range of it"))
+}
+part_get = _call(
+    "A part of an export: the first without cursor, the others by the manifest's parts_cursors",
+    _BYTES | _errors(400, 401, 403, 404, 416, 500),
+    _OPAQUE,
+    OpenApiParameter("cursor", str),
+)
+
+_LINK = _body(url={"type": "string", "description": "The link from the mail of the other server"})
+import_check = _call(
+    "Whether an import from a link could be", {204: _NOTHING} | _errors(400, 401, 403, 412, 422, 500), request=_LINK
+)
+import_start = _call(
+    "Import from a link, in place of what the cell holds",
+    {303: OpenApiResponse(None, description="To the page to wait on")} | _errors(400, 401, 403, 409, 500),
+    request=_LINK,
+)
+importing_get = extend_schema(
+    tags=["move"],
+    summary="The page to wait on (GET); POST is a step of a move between servers, which is not built",
+    request=None,
+    responses={(200, "text/html"): OpenApiTypes.STR, (501, JSON_API): OpenApiResponse(_ERROR, description="Not built")},
+)

@@ -1,0 +1,34 @@
+"""Mounted under /move/ and /<cell>/move/. An export's data stands before its manifest, which would take its name."""
+
+from django.urls import path, re_path
+
+from exports.api.move.base import unknown_call
+from exports.api.move.exports import ExportViewSet
+from exports.api.move.imports import ImportViewSet
+
+#: Of a move between two servers (§7), which is not built.
+_STEPS = {
+    **dict.fromkeys(("authorize", "go", "vault"), "get"),
+    **dict.fromkeys(("initialize", "request", "finalize", "abort"), "post"),
+}
+_READ = {"get": "retrieve", "head": "retrieve"}
+
+
+def _patterns(**schema: None) -> list:
+    """`schema=None` for what the API description tells under /move/ already."""
+    return [
+        path("exports", ExportViewSet.as_view({"post": "create"}, **schema)),
+        path("exports/data/<str:opaque>", ExportViewSet.as_view({"get": "data", "head": "data"}, **schema)),
+        path("exports/<str:opaque>", ExportViewSet.as_view(_READ, **schema)),
+        path("imports", ImportViewSet.as_view({"post": "create"}, **schema)),
+        path("imports/precheck", ImportViewSet.as_view({"post": "precheck"}, **schema)),
+        path("importing", ImportViewSet.as_view({"get": "importing", "post": "unbuilt"}, **schema)),
+        path("importing/realtime", ImportViewSet.as_view({"get": "realtime"}, schema=None)),
+        *(path(step, ImportViewSet.as_view({method: "unbuilt"}, schema=None)) for step, method in _STEPS.items()),
+        path("downloads/<str:opaque>", ExportViewSet.as_view({"get": "page"}, schema=None)),
+        re_path(r"", unknown_call),
+    ]
+
+
+urlpatterns = _patterns()
+cell_urlpatterns = _patterns(schema=None)

@@ -1,0 +1,42 @@
+import pytest
+from django.contrib.auth.models import User
+
+from cells.models import Cell
+from tests.factories import make_cell, put_documents, put_file, put_files
+from tests.spec.move.asking import Move
+
+FILES = {
+    "a.txt": b"hello\n" * 1000,
+    "Documents/b.bin": bytes(range(256)) * 40,
+    "Documents/2024/empty": b"",
+    "Photos/ü 100%.jpg": b"\xff\xd8" + b"x" * 5000,
+}
+
+
+@pytest.fixture
+def cell(alice: User) -> Cell:
+    cell = make_cell(alice, "alice")
+    put_files(cell, FILES)
+    put_file(cell, "a.txt", b"an older a\n")
+    put_file(cell, "a.txt", FILES["a.txt"], executable=True)
+    put_documents(
+        cell,
+        [
+            ("io.cozy.contacts", "c1", {"name": "Zoë", "_id": "another", "_rev": "another"}),
+            ("io.cozy.contacts", "c2", {"n": 1.5}),
+            ("io.cozy.apps", "io.cozy.apps/drive", {"slug": "drive"}),
+            ("io.cozy.sessions", "s1", {"secret": 1}),
+            ("io.cozy.exports", "e1", {"x": 1}),
+        ],
+    )
+    return cell
+
+
+@pytest.fixture
+def as_alice(alice: User, cell: Cell) -> Move:
+    return Move(alice, cell=cell, scopes=("io.cozy.exports", "io.cozy.imports"))
+
+
+@pytest.fixture
+def as_nobody(db: None) -> Move:
+    return Move()
