@@ -44,6 +44,11 @@ def expire(*, now: datetime | None = None) -> int:
     return count
 
 
+def reading_note(*, run: Run) -> None:
+    """Somebody begins to read it now, by way of a proxy that will not say when he ends."""
+    Run.objects.filter(pk=run.pk).update(last_read_at=timezone.now())
+
+
 def run_expire(run: Run) -> bool:
     moved = lifecycle.transition(run.pk, RunState.EXPIRED)
     if moved:

@@ -17,7 +17,7 @@ from exports.api.v1.errors import DownloadErrors, error_redirect
 from exports.errors import EntryNotFound, PasskeyInvalid
 from exports.models import Export, Run
 from exports.models.export import ExportType
-from exports.services import lifecycle
+from exports.services import lifecycle, retention
 from exports.services.downloads import Opened
 
 DISPOSITIONS = ("inline", "attachment")
@@ -95,6 +95,8 @@ def note_download(
 ) -> None:
     """One event for a download, not one for each piece of it: pieces that do not begin at 0 go on with another. A file
     of a document is an asset, and has an event of its own (`spec/v1.md §12`)."""
+    if "X-Accel-Redirect" in response.headers:
+        retention.reading_note(run=run)
     starts = response.status_code == 200 or response.headers.get("Content-Range", "").startswith("bytes 0-")
     if request.method != "GET" or not starts:
         return

@@ -36,3 +36,14 @@ def test_a_running_download_is_not_cut_off(as_alice: V1, as_nobody: V1, cell: Ce
     expired = answer(as_alice.get(path_to(export)))
     assert (expired["_state"], expired["_files"]) == ("expired", [])
     assert as_nobody.get(url(export, ".zip")).status_code == 400
+
+
+def test_a_download_that_a_proxy_sends_is_one_too(as_alice: V1, as_nobody: V1, cell: Cell, settings) -> None:
+    """The proxy has the file open; whoever goes on with a range asks us again."""
+    settings.ACCEL_REDIRECT = "/stored/"
+    export = run(as_alice, created(as_alice, name="press", _transports=[{"type": "download", "packer": "zip"}]))
+    assert Run.objects.get().last_read_at is None
+    assert "X-Accel-Redirect" in as_nobody.get(url(export, ".zip"), HTTP_RANGE="bytes=100-").headers
+    Run.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    assert retention.expire() == 0
+    assert retention.expire(now=timezone.now() + retention.READ_GRACE + timedelta(seconds=1)) == 1
