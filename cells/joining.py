@@ -162,7 +162,8 @@ def _number(find: str, rename: str, place: dict[str, object]) -> None:
     """` (2)`, ` (3)` … for each that differs, the first that is free."""
     with connection.cursor() as cursor:
         cursor.execute(find, place)
-        left, n = cursor.rowcount, 2
-        while left > 0:
+        cursor.execute("SELECT count(*) FROM renamed")
+        (left,), n = cursor.fetchone(), 2
+        while left:
             cursor.execute(rename, {**place, "n": str(n)})
             left, n = left - cursor.rowcount, n + 1
