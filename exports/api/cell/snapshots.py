@@ -14,7 +14,7 @@ from cells.errors import DomainError, FileNotFound, PreconditionFailed
 from cells.models import Cell, SnapshotFile
 from cells.snapshots import snapshot_etag, snapshot_get, snapshots_of
 from exports.api.cell.addresses import snapshot_url
-from exports.api.cell.base import CellViews, etag_matches
+from exports.api.cell.base import CellViews, content_length, etag_matches
 from exports.api.cell.errors import CellError, told_error
 from exports.api.cell.xml import Resource, depth_of, multistatus, propfind_check
 from exports.services import snapshots
@@ -77,12 +77,16 @@ class FileViews(CellViews):
         return StreamingHttpResponse(body, status=status, content_type=file.content_type, headers=headers)
 
     def update(self, request: Request, cell: str, name: str) -> HttpResponseBase:
+        length = content_length(request)
+        if length is None:
+            # The server ends a chunked body that was cut like one that was whole: half an archive would be stored.
+            raise CellError("PR411-MC-0001")
         try:
             stored = snapshots.snapshot_write(
                 cell=self.cell,
                 name=name,
                 stream=request._request,
-                length=_length(request),
+                length=length,
                 content_type=_content_type(request),
                 if_match=self._condition(request, name),
             )
@@ -149,14 +153,6 @@ def _resource(cell: Cell, file: SnapshotFile) -> Resource:
 
 def _error_content(file: SnapshotFile) -> bytes:
     return orjson.dumps(told_error(file.error))
-
-
-def _length(request: Request) -> int:
-    """Of the body. Without one a server of WSGI gives none to read."""
-    length = request.META.get("CONTENT_LENGTH") or ""
-    if "HTTP_TRANSFER_ENCODING" in request.META and not length:
-        raise CellError("PR411-MC-0001")
-    return int(length) if length.isascii() and length.isdigit() else 0
 
 
 def _content_type(request: Request) -> str:

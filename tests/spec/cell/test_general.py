@@ -1,5 +1,7 @@
 """`spec/cell.md §3`: what all calls share."""
 
+from io import BytesIO
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
@@ -147,7 +149,21 @@ def test_a_body_of_any_length_is_bounded(cell: Cell, as_alice: CellClient) -> No
     assert not Run.objects.exists()
 
 
-@pytest.mark.urls("exportsite.urls")
+def test_a_chunked_body_is_read_and_a_chunked_upload_refused(cell: Cell, as_alice: CellClient) -> None:
+    """§16: "Body presence in export decided by "is input ready now", so a slow body can be taken for an empty one"."""
+    stream = BytesIO(b'{"Name":"x y"}')
+
+    def call(method: str, path: str):
+        return as_alice.client.generic(
+            method, path, HTTP_AUTHORIZATION=f"Bearer {as_alice.token}", HTTP_TRANSFER_ENCODING="chunked",
+            **{"wsgi.input": stream, "CONTENT_LENGTH": ""},
+        )  # fmt: skip
+
+    refused(call("POST", "/cell1/__export"), "PR400-CM-0002")
+    refused(call("PUT", "/cell1/__snapshot/a.zip"), "PR411-MC-0001", "The body needs a Content-Length.")
+    assert not Run.objects.exists() and not SnapshotFile.objects.exists()
+
+
 def test_cells_with_hosts_of_their_own(cell: Cell, alice: User, settings) -> None:
     """§1, issue 4 point 1: `{cell}.{UNIT_HOST}` behind a setting; URLs in answers are of that form."""
     client = CellClient(alice)
