@@ -55,7 +55,8 @@ def leads(value: Any, path: tuple[str, ...] = ()) -> Any:
 
 def conditions(rng: random.Random, path: str, value: Any) -> Any:
     if isinstance(value, bool | int | float | str) and len(str(value)) <= 256:
-        yield {"type": "in", "fields": [path, "no.such"], "in": [value, rng.randrange(5)]}
+        number = type(value) in (int, float) and rng.random() < 0.5
+        yield {"type": "in", "fields": [path, "no.such"], "in": [float(value) if number else value, rng.randrange(5)]}
     if value in (None, "", []):
         yield {"type": "in", "fields": [path], "in": [None]}
     if isinstance(value, str) and value and len(value) <= 256:
@@ -64,7 +65,11 @@ def conditions(rng: random.Random, path: str, value: Any) -> Any:
         if mode == "wildcard":
             word = rng.choice(words)
             words[0] = rng.choice((word[:-1] + "?", word[:1] + "*", "*" + word[-1]))
-        asked = {"fulltext": value[: rng.randrange(1, 9)], "token": value, "wildcard": words[0]}[mode]
+        asked = {
+            "fulltext": value[: rng.randrange(1, 9)],
+            "token": rng.choice((value, value[:-1])),
+            "wildcard": words[0],
+        }[mode]
         yield {"type": "match", "string": asked.swapcase(), "mode": mode, "phrase": rng.random() < 0.4, **way}
     if isinstance(value, int | float | str) and not isinstance(value, bool) and len(str(value)) <= 256:
         yield {"type": "range", "field": path, "from": value, "from_equals": rng.random() < 0.6}

@@ -101,7 +101,8 @@ def test_what_is_moved_is_new_at_its_new_place(export: Export, cell: Cell) -> No
 
 
 def test_what_changes_while_a_run_waits_or_runs_comes_in_one_of_the_two(export: Export, cell: Cell) -> None:
-    """§11: "Baseline = start time of the last run": what is written between start and freeze comes twice, never not."""
+    """§11: "Baseline = **start** time of the last run that ended done / done_with_warnings; an object qualifies if
+    `_last_modified` ≥ baseline": what is written between start and freeze comes twice, never not."""
     run(export)
     waiting = exports.export_start(export=export)
     put_file(cell, "between.txt")
