@@ -28,9 +28,9 @@ def folder_of(cell: str, url: str) -> Path:
 
 
 def parts_fetch(manifest: Manifest, *, cell: str, most: int, tick: Callable[[int], object]) -> list[Path]:
-    """Every part, whole, for an import into `cell`. `most`: bytes that all may have together; `tick` hears of bytes, and may raise to stop.
+    """Every part, whole, for an import into `cell`. Raises MoveNotFound, TransportError, NoSpace.
 
-    Raises MoveNotFound, TransportError, NoSpace.
+    `most`: bytes that all may have together; `tick` hears of bytes, and may raise to stop.
     """
     folder = folder_of(cell, manifest.url)
     folder.mkdir(exist_ok=True)

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 
 from cells.models import Cell
-from exports.errors import ArchiveUnreadable, EgressRefused, MoveNotFound, MoveTooLarge
+from exports.errors import ArchiveUnreadable, MoveNotFound, MoveTooLarge
 from exports.models import Import, ImportMode
 from exports.services import import_lifecycle, move_fetching, move_links
 from exports.services.secrets import secrets_open, secrets_seal
@@ -52,7 +52,7 @@ def link_fetch(sealed: str, tick: Callable[[int], object]) -> list[Path]:
         manifest = move_links.manifest_fetch(opened["url"])
         most = settings.IMPORT_MAX_SIZE
         return move_fetching.parts_fetch(manifest, cell=opened["cell"], most=most, tick=tick)
-    except (MoveNotFound, TransportError, EgressRefused) as error:
+    except (MoveNotFound, TransportError) as error:
         log.warning("an export could not be fetched: %s", type(error).__name__)
         raise ArchiveUnreadable(reason="the export on the other server could not be fetched") from error
 

@@ -19,7 +19,8 @@ import httpx
 from django.conf import settings
 
 from exports import egress
-from exports.errors import EgressRefused, MoveNotFound
+from exports.egress import Place
+from exports.errors import MoveNotFound
 from exports.transports import http
 from exports.transports.base import TransportError
 
@@ -91,30 +92,27 @@ def fetched(url: str, headers: dict[str, str] | None = None) -> Iterator[httpx.R
 
     Raises MoveNotFound for an address that may not be dialled, TransportError for all that goes wrong on the way.
     """
-    for _ in range(REDIRECTS + 1):
-        parts = checked(url)
-        _check_port(parts)
-        with (
-            http.client(parts, ssl.create_default_context()) as client,
-            http.faults("read the export"),
-            client.stream("GET", parts._replace(fragment="").geturl(), headers=headers) as response,
-        ):
-            if not response.is_redirect:
-                yield response
-                return
-            url = urljoin(url, response.headers.get("Location", ""))
+    try:
+        for _ in range(REDIRECTS + 1):
+            parts = checked(url)
+            with (
+                http.client(parts, ssl.create_default_context(), check=_check_port) as client,
+                http.faults("read the export"),
+                client.stream("GET", parts._replace(fragment="").geturl(), headers=headers) as response,
+            ):
+                if not response.is_redirect:
+                    yield response
+                    return
+                url = urljoin(url, response.headers.get("Location", ""))
+    except httpx.InvalidURL as error:  # of a redirect, which httpx reads before we do
+        raise TransportError("The export is behind something that is no URL.", permanent=True) from error
     raise TransportError("The export is behind too many redirects.", permanent=True)
 
 
-def _check_port(parts: SplitResult) -> None:
+def _check_port(place: Place) -> None:
     """§6.3: 80 and 443 alone, but for networks that the administrator allows."""
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    if port in _PORTS:
+    if place.port in _PORTS:
         return
-    try:
-        place = egress.resolve(str(parts.hostname), port)
-    except OSError as error:
-        raise TransportError(f"{parts.hostname} cannot be found", permanent=False) from error
     networks = [ipaddress.ip_network(network) for network in settings.EGRESS_ALLOW]
     for address in map(ipaddress.ip_address, place.addresses):
         if not any(address in network for network in networks if network.version == address.version):
@@ -128,7 +126,7 @@ def manifest_fetch(url: str) -> Manifest:
             if response.status_code != 200:
                 raise ValueError(f"status {response.status_code}")
             return _manifest(url, _bounded(response))
-    except (TransportError, EgressRefused, ValueError, RecursionError) as error:
+    except (TransportError, ValueError, RecursionError) as error:
         log.warning("an export to be imported cannot be used: %s", type(error).__name__)
         raise MoveNotFound from error
 

@@ -2,7 +2,7 @@
 
 import logging
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import httpx
 
 from exports import egress
+from exports.egress import Place
 from exports.transports.base import TransportError, option_text, refused
 from exports.transports.servers import place, reason, timeout
 
@@ -42,9 +43,10 @@ def url_option(attribute: str, options: Mapping[str, object], name: str) -> Spli
 class Pinned(httpx.BaseTransport):
     """Resolves the host once and dials the address found, with the name in the Host header and the TLS handshake."""
 
-    def __init__(self, url: SplitResult, context: ssl.SSLContext) -> None:
+    def __init__(self, url: SplitResult, context: ssl.SSLContext, check: Callable[[Place], object]) -> None:
         port = url.port or (443 if url.scheme == "https" else 80)
         self._place = place(str(url.hostname), port)
+        check(self._place)
         self._inner = httpx.HTTPTransport(verify=context, trust_env=False, retries=0)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -58,9 +60,15 @@ class Pinned(httpx.BaseTransport):
         self._inner.close()
 
 
-def client(url: SplitResult, context: ssl.SSLContext, auth: tuple[str, str] | None = None) -> httpx.Client:
+def client(
+    url: SplitResult,
+    context: ssl.SSLContext,
+    auth: tuple[str, str] | None = None,
+    check: Callable[[Place], object] = lambda place: None,
+) -> httpx.Client:
+    """`check` sees the addresses that will be dialled, and may raise."""
     return httpx.Client(
-        transport=Pinned(url, context),
+        transport=Pinned(url, context, check),
         auth=httpx.BasicAuth(*auth) if auth else None,
         timeout=timeout(),
         follow_redirects=False,

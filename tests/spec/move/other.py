@@ -70,10 +70,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def other_server(parts: dict[str, bytes], **attributes: Any) -> Iterator[Other]:
+def other_server(parts: dict[str, bytes], host: str = "127.0.0.1", **attributes: Any) -> Iterator[Other]:
     other = Other(parts, **attributes)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"other": other}))
-    other.url = f"http://127.0.0.1:{server.server_address[1]}"
+    server = ThreadingHTTPServer((host, 0), type("Handler", (_Handler,), {"other": other}))
+    other.url = f"http://{host}:{server.server_address[1]}"
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
