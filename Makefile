@@ -7,11 +7,11 @@ TESTS ?= tests
 SELECT ?= not slow
 JOBS ?= auto
 
-.PHONY: help run test bench lint
+.PHONY: help run test bench lint screenshots messages
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/.installed-run ## start everything (PORT=8000, DATA=./var); Ctrl-C stops it
 	@exec $(BIN)/python manage.py up
@@ -26,6 +26,13 @@ lint: .venv/.installed-dev ## ruff and the import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports --no-logo
+
+screenshots: .venv/.installed-dev ## every page, light, dark and narrow, into docs/screenshots (needs chromium)
+	@mkdir -p docs/screenshots
+	@SCREENSHOTS=$(CURDIR)/docs/screenshots $(BIN)/python -m pytest -q tests/web/test_pages.py
+
+messages: .venv/.installed-dev ## brings the German catalogue up to date
+	@DEBUG=1 $(BIN)/python -m tests.web.messages
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import available_timezones
 
 from django import template
 from django.utils import timezone
@@ -11,6 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 
 from exports.models import Schedule
+from exports.services.health import health
 from exports.web import words
 
 register = template.Library()
@@ -82,3 +85,13 @@ def soonest(schedules: Iterable[Schedule]) -> datetime | None:
 def unlocalised(number: float) -> str:
     """SVG has decimal points in every language."""
     return f"{number:.1f}"
+
+
+@register.inclusion_tag("admin/health.html")
+def system_health() -> dict[str, Any]:
+    return health()
+
+
+@register.simple_tag
+def time_zones() -> list[str]:
+    return sorted(available_timezones())

@@ -1,7 +1,6 @@
 """One's own account: how pages look, which mails come, the password, and tokens for programs."""
 
 from datetime import timedelta
-from zoneinfo import available_timezones
 
 from django import forms
 from django.conf import settings
@@ -21,6 +20,7 @@ from exports.models import Notify
 from exports.services.preferences import preference_update
 from exports.web import people
 from exports.web.people import member
+from exports.web.schedule_form import ZoneField
 
 _NOTIFY = {
     Notify.ALL: _("about every run"),
@@ -33,15 +33,21 @@ _SHOWN = 16
 
 
 class PreferenceForm(forms.Form):
-    timezone = forms.ChoiceField(label=_("Time zone"), required=False)
+    timezone = ZoneField(label=_("Time zone"), required=False, help_text=_("Empty: as the browser says."))
     language = forms.ChoiceField(label=_("Language"), required=False)
     notify = forms.ChoiceField(label=_("Mails to me"), choices=[*_NOTIFY.items()])
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        zones = [(zone, zone) for zone in sorted(available_timezones())]
-        self.fields["timezone"].choices = [("", _("as the browser says")), *zones]
         self.fields["language"].choices = [("", _("as the browser says")), *settings.LANGUAGES]
+
+
+class PasswordForm(PasswordChangeForm):
+    """Django's wants the focus as soon as the page is there; on this page it is one form of several."""
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["old_password"].widget.attrs.pop("autofocus", None)
 
 
 class TokenForm(forms.Form):
@@ -95,7 +101,7 @@ def token_revoke(request: HttpRequest) -> HttpResponse:
 @member
 @require_POST
 def password(request: HttpRequest) -> HttpResponse:
-    form = PasswordChangeForm(request.user, request.POST)
+    form = PasswordForm(request.user, request.POST)
     if not form.is_valid():
         return _page(request, password_form=form)
     update_session_auth_hash(request, form.save())
@@ -109,7 +115,7 @@ def _page(request: HttpRequest, *, raw: str = "", **forms_given: forms.Form) -> 
     context = {
         "preference_form": PreferenceForm(initial=initial),
         "token_form": TokenForm(user=request.user),
-        "password_form": PasswordChangeForm(request.user),
+        "password_form": PasswordForm(request.user),
         "tokens": [(row.digest[:_SHOWN], row) for row in tokens.tokens_of(request.user)[:200]],
         "raw": raw,
         **forms_given,

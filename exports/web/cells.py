@@ -1,9 +1,9 @@
 """Cells: what is in them, putting in and taking out."""
 
+import json
 from datetime import UTC, datetime
 from itertools import islice
 
-import orjson
 from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -86,16 +86,12 @@ def cell_documents(request: HttpRequest, name: str) -> HttpResponse:
     lines = reading.documents_list(
         cell=cell, doctype=doctype, after=(doctype, after) if after else None, limit=DOCUMENTS + 1
     )
-    documents = [orjson.loads(line) for line in lines]
-    for each in documents:
-        each["text"] = orjson.dumps(each["body"], option=orjson.OPT_INDENT_2).decode()
+    documents = [_shown(line) for line in lines]
     context = {
         "cell": cell,
         "doctype": doctype,
-        "documents": [(each["id"], each["text"][:DOCUMENT], len(each["text"]) > DOCUMENT) for each in documents][
-            :DOCUMENTS
-        ],
-        "following": documents[DOCUMENTS - 1]["id"] if len(documents) > DOCUMENTS else "",
+        "documents": documents[:DOCUMENTS],
+        "following": documents[DOCUMENTS - 1][0] if len(documents) > DOCUMENTS else "",
     }
     return render(request, "web/documents.html", context)
 
@@ -166,6 +162,16 @@ def cell_remove(request: HttpRequest, name: str) -> HttpResponse:
     writing.cell_delete(cell=cell)
     messages.success(request, gettext("“{name}” has been deleted.").format(name=cell.name))
     return redirect("web:cells")
+
+
+def _shown(line: bytes) -> tuple[str, str, bool]:
+    """(id, the beginning of its body, whether that is not all); whole bodies are let go one by one."""
+    try:
+        each = json.loads(line)
+        body = json.dumps(each["body"], indent=2, ensure_ascii=False)
+    except ValueError:  # PostgreSQL keeps numbers of more digits than Python reads
+        return "?", line[:DOCUMENT].decode(errors="replace"), len(line) > DOCUMENT
+    return each["id"], body[:DOCUMENT], len(body) > DOCUMENT
 
 
 def _put(request: HttpRequest, cell: Cell) -> HttpResponse:

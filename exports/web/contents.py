@@ -30,6 +30,7 @@ SANDBOX = {
     "Content-Security-Policy": "sandbox; default-src 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "private, no-cache",  # not no-store: a download that broke off shall be resumed
 }
 
 

@@ -4,15 +4,13 @@ A program may have asked for what no field here can say (a search, options of a 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
-from zoneinfo import available_timezones
 
 from django import forms
 from django.contrib.auth.models import User
 from django.forms.utils import ErrorDict
 from django.http import QueryDict
-from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from cells.reading import cells_of
@@ -20,69 +18,14 @@ from exports.models import Export, Schedule, Transport
 from exports.services import overview
 from exports.services.exports import ExportChanges
 from exports.web import words
+from exports.web.schedule_form import ScheduleForm
 from exports.web.transport_forms import FORMS, TransportForm
 
+FORMATS = ("json", "csv", "xml", "xlsx")
 #: More transports or schedules than this are for programs.
 MOST = 20
-_NUMBER = re.compile(r"[0-9]{1,2}")
 _TRANSPORT = re.compile(r"(?P<kind>[a-z0-9]+)-[0-9]{1,3}(-(?P<uuid>[0-9a-f-]{36}))?")
 _SCHEDULE = re.compile(r"schedule-[0-9]{1,3}")
-
-
-class NumbersField(forms.CharField):
-    """ "1-7, 15" ↔ [1, 2, … 7, 15]."""
-
-    def __init__(self, *, least: int, most: int, **kwargs: Any) -> None:
-        self._least, self._most = least, most
-        attrs = {"placeholder": kwargs.pop("example", ""), "autocomplete": "off"}
-        super().__init__(required=False, widget=forms.TextInput(attrs=attrs), **kwargs)
-
-    def prepare_value(self, value: Any) -> Any:
-        return ", ".join(words._ranges(sorted(value))).replace("–", "-") if isinstance(value, list) else value
-
-    def clean(self, value: Any) -> list[int]:
-        found: set[int] = set()
-        for part in str(super().clean(value)).replace(";", ",").split(","):
-            ends = [end.strip() for end in re.split("[-–]", part)]
-            if ends == [""]:
-                continue
-            if len(ends) > 2 or not all(_NUMBER.fullmatch(end) for end in ends):
-                raise forms.ValidationError(gettext("Numbers and ranges, as in 1-7, 15."))
-            found |= set(range(int(ends[0]), int(ends[-1]) + 1))
-        if found and not (self._least <= min(found) and max(found) <= self._most):
-            range_text = gettext("From {least} to {most}.")
-            raise forms.ValidationError(range_text.format(least=self._least, most=self._most))
-        return sorted(found)
-
-
-class ScheduleForm(forms.Form):
-    weekdays = forms.MultipleChoiceField(
-        label=_("Weekdays"),
-        required=False,
-        widget=forms.CheckboxSelectMultiple,
-        choices=list(zip(words._KEYS, words._DAYS, strict=True)),
-    )
-    days_of_month = NumbersField(
-        least=1,
-        most=31,
-        label=_("Days of the month"),
-        example="1-7",
-        help_text=_("With a weekday too, both must hold."),
-    )
-    hours = NumbersField(least=0, most=23, label=pgettext_lazy("schedule", "Hours"), example="2")
-    minutes = NumbersField(least=0, most=59, label=pgettext_lazy("schedule", "Minutes"), example="0")
-    timezone = forms.ChoiceField(label=_("Time zone"), choices=[(zone, zone) for zone in sorted(available_timezones())])
-
-    def row(self) -> Schedule:
-        return Schedule(definition=self.definition(), timezone=self.cleaned_data["timezone"])
-
-    def definition(self) -> dict[str, Any]:
-        return {name: value for name, value in self.cleaned_data.items() if value and name != "timezone"}
-
-    @staticmethod
-    def shown(row: Schedule) -> dict[str, Any]:
-        days = [str(day)[:3].lower() for day in row.definition.get("weekdays") or ()]
-        return {**row.definition, "weekdays": days, "timezone": row.timezone}
 
 
 class ExportForm(forms.Form):
@@ -94,7 +37,14 @@ class ExportForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         help_text=_("None ticked: all cells that you have when it runs."),
     )
-    documents = forms.BooleanField(label=_("Documents, as JSON"), required=False, initial=True)
+    formats = forms.MultipleChoiceField(
+        label=_("Documents as"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        choices=[*zip(FORMATS, ("JSON", "CSV", "XML", "Excel"), strict=True)],
+        initial=["json"],
+        help_text=_("None ticked: files alone."),
+    )
     doctypes = forms.MultipleChoiceField(
         label=_("Only these kinds of documents"),
         required=False,
@@ -166,7 +116,7 @@ class DefinitionForm:
     def changes(self) -> ExportChanges:
         """What `export_update` takes, and, made from nothing, all that `export_create` needs. Call after `is_valid`."""
         given = self.main.cleaned_data
-        definition: dict[str, object] = {"json": given["documents"]}
+        definition = self._formats(given["formats"])
         if self.says_search:
             definition["search"] = {"objecttypes": given["doctypes"]} if given["doctypes"] else {}
         changes: ExportChanges = {
@@ -190,7 +140,7 @@ class DefinitionForm:
         wanted = set(given.get("cells") or ())
         return {
             "cells": [cell for cell in self.main.owned if not wanted or cell.name in wanted],
-            "documents": bool(given.get("documents", not self.main.is_bound)),
+            "documents": bool(given.get("formats", () if self.main.is_bound else ("json",))),
             "only": given.get("doctypes") or (),
         }
 
@@ -202,6 +152,12 @@ class DefinitionForm:
     def schedule_rows(self) -> list[Schedule]:
         return [form.row() for form in self.schedules if form.is_valid()]
 
+    def _formats(self, wanted: Collection[str]) -> dict[str, object]:
+        """CSV and Excel keep the options that a program gave them."""
+        before = self.export.definition if self.export else {}
+        tables = {name: (before.get(name) or {}) if name in wanted else False for name in ("csv", "xlsx")}
+        return {"json": "json" in wanted, "xml": "xml" in wanted, **tables}
+
     def _initial(self) -> dict[str, Any]:
         if self.export is None:
             return {}
@@ -209,7 +165,7 @@ class DefinitionForm:
             "name": self.export.name,
             "type": self.export.type,
             "cells": self.export.cells or [],
-            "documents": bool(self.export.definition.get("json")),
+            "formats": [name for name in FORMATS if self.export.definition.get(name) not in (None, False)],
             "doctypes": self._search.get("objecttypes") or [],
         }
 

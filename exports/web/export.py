@@ -175,7 +175,11 @@ def _live(export: Export) -> dict[str, object]:
 
 
 def _is_delivering(export: Export) -> bool:
-    return any(row.state in DELIVERY_ACTIVE for row in selectors.deliveries_newest(export=export).values())
+    """One that waits for its next try may wait for hours: nobody watches that."""
+    rows = selectors.deliveries_newest(export=export).values()
+    return any(
+        row.state == DeliveryState.PROCESSING or (row.state in DELIVERY_ACTIVE and not row.attempts) for row in rows
+    )
 
 
 def _missing(run: Run | None) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from exports.web import account, cells, contents, errors, export, exports, links, signin
+from exports.web import account, cells, contents, errors, export, exports, imports, links, signin
 
 app_name = "web"
 
@@ -33,6 +33,12 @@ urlpatterns = [
     path("cells/<str:name>/upload", cells.cell_upload, name="cell-upload"),
     path("cells/<str:name>/folder", cells.cell_folder, name="cell-folder"),
     path("cells/<str:name>/remove", cells.cell_remove, name="cell-remove"),
+    path("cells/<str:name>/import", imports.import_page, name="cell-import"),
+    path("cells/<str:name>/import/choose", imports.import_choose, name="cell-import-choose"),
+    path("cells/<str:name>/import/check", imports.import_check, name="cell-import-check"),
+    path("cells/<str:name>/import/start", imports.import_start, name="cell-import-start"),
+    path("cells/<str:name>/import/undo", imports.import_undo, name="cell-import-undo"),
+    path("cells/<str:name>/import/live", imports.import_live, name="cell-import-live"),
     path("account", account.account, name="account"),
     path("account/preferences", account.preferences, name="account-preferences"),
     path("account/password", account.password, name="account-password"),

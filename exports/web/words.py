@@ -70,8 +70,8 @@ EVENTS = {
     "EXPORT_LINKS_RENEWED": (_("Download links renewed; the old ones stopped working"), ""),
     "DOWNLOAD_EXPORT": (_("Downloaded"), ""),
 }
-_DAYS = (_("Monday"), _("Tuesday"), _("Wednesday"), _("Thursday"), _("Friday"), _("Saturday"), _("Sunday"))
-_KEYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+WEEKDAYS = (_("Monday"), _("Tuesday"), _("Wednesday"), _("Thursday"), _("Friday"), _("Saturday"), _("Sunday"))
+WEEKDAY_KEYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WEEKS = {
     (1, 7): pgettext_lazy("weekday of the month", "first"),
     (8, 14): pgettext_lazy("weekday of the month", "second"),
@@ -95,12 +95,12 @@ def schedule(row: Schedule) -> str:
     """As in "every first Sunday of the month at 10:00 (Europe/Berlin)"."""
     given = row.definition
     zone = row.timezone or settings.SCHEDULER_TIME_ZONE
-    return gettext("{days} at {times} ({zone})").format(days=_days(given), times=_times(given), zone=zone)
+    return gettext("{days} {times} ({zone})").format(days=_days(given), times=_times(given), zone=zone)
 
 
 def _days(given: dict) -> str:
-    weekdays = sorted({_KEYS.index(str(day)[:3].lower()) for day in given.get("weekdays") or ()})
-    names = [str(_DAYS[day]) for day in weekdays]
+    weekdays = sorted({WEEKDAY_KEYS.index(str(day)[:3].lower()) for day in given.get("weekdays") or ()})
+    names = [str(WEEKDAYS[day]) for day in weekdays]
     numbers = sorted(set(given.get("days_of_month") or ()))
     if not names and not numbers:
         return gettext("every day")
@@ -110,22 +110,24 @@ def _days(given: dict) -> str:
     if len(names) == 1 and week:
         return gettext("every {nth} {weekday} of the month").format(nth=week, weekday=names[0])
     days = ngettext("on day {days} of the month", "on days {days} of the month", len(numbers))
-    days = days.format(days=_list(_ranges(numbers)))
+    days = days.format(days=_list(ranges(numbers)))
     if not names:
         return days
-    return gettext("{days}, if it is a {weekdays}").format(days=days, weekdays=_list(names, gettext("or")))
+    return gettext("{days}, if it is a {weekdays},").format(days=days, weekdays=_list(names, gettext("or")))
 
 
 def _times(given: dict) -> str:
     hours = sorted(set(given.get("hours") or (settings.STANDARD_HOUR,)))
     minutes = sorted(set(given.get("minutes") or (settings.STANDARD_MINUTE,)))
     if len(hours) == 24:
-        return gettext("minute {minutes} of every hour").format(minutes=_list([f"{minute:02}" for minute in minutes]))
+        return gettext("at minute {minutes} of every hour").format(
+            minutes=_list([f"{minute:02}" for minute in minutes])
+        )
     moments = [time(hour, minute) for hour in hours for minute in minutes]
     if len(moments) > _MOST_TIMES:
         first, last = date_format(moments[0], "H:i"), date_format(moments[-1], "H:i")
         return gettext("{count} times from {first} to {last}").format(count=len(moments), first=first, last=last)
-    return _list([date_format(moment, "H:i") for moment in moments])
+    return gettext("at {times}").format(times=_list([date_format(moment, "H:i") for moment in moments]))
 
 
 def _list(words: Iterable[str], between: str = "") -> str:
@@ -133,7 +135,7 @@ def _list(words: Iterable[str], between: str = "") -> str:
     return f" {between or gettext('and')} ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
-def _ranges(numbers: list[int]) -> list[str]:
+def ranges(numbers: list[int]) -> list[str]:
     """[1, 2, 3, 9] → ["1–3", "9"]."""
     found: list[list[int]] = []
     for number in numbers:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from exports import selectors
 from exports.api.v1 import names
+from exports.api.v1.definition import ATTRIBUTES
 from exports.api.v1.words import DELIVERY_WORDS, export_word, state_word
 from exports.errors import NothingPublished
 from exports.models import Delivery, Event, Export, Run, Schedule, Transport, Volume
@@ -100,7 +101,8 @@ def event_listed(event: Event) -> dict[str, object]:
 
 
 def _definition(export: Export) -> dict[str, object]:
-    rest = {name: value for name, value in export.definition.items() if value is not None or _shown(name)}
+    stored = {**{name: attribute.default for name, attribute in ATTRIBUTES.items()}, **export.definition}
+    rest = {name: value for name, value in stored.items() if value is not None or _shown(name)}
     identity = {"_id": export.pk, "_version": export.version, "type": export.type, "name": export.display_name}
     return {**identity, **rest, "cells": export.cells}
 

@@ -69,8 +69,8 @@ def _start(supervisor: Supervisor, host: str, port: int, workers: int, *, demo: 
     supervisor.await_answer(web, f"{address}/healthz")
     _await_worker(worker)
     say(f"Ready after {time.monotonic() - began:.1f} s. Stop with Ctrl-C.\n")
-    say(f"    {address}/           what this is")
-    say(f"    {address}/admin/     user admin, password in {data / 'admin-password'}")
+    say(f"    {address}/           exports and cells: sign in as admin, password in {data / 'admin-password'}")
+    say(f"    {address}/admin/     how the server is")
     say(f"    {address}/api/docs   the API\n")
 
 

@@ -1,0 +1,167 @@
+"""Bringing an archive back into a cell: choose it, see what would change, decide, watch, and undo."""
+
+from django.contrib import messages
+from django.core import signing
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
+
+from cells import reading
+from cells.blobs import BlobStore
+from cells.errors import CellNotFound, DomainError
+from cells.models import Cell
+from exports import selectors
+from exports.models import Import, ImportMode
+from exports.services import imports as services
+from exports.services import overview
+from exports.states import IMPORT_ACTIVE, ImportState
+from exports.web.errors import text
+from exports.web.people import member
+
+#: Exports offered to be brought back; the newest.
+OFFERED = 50
+_CHUNK = 256 * 1024
+#: Mode → (word, what it does).
+MODES = {
+    ImportMode.REPLACE: (_("Replace"), _("Afterwards the cell holds what the archive holds, and nothing else.")),
+    ImportMode.MERGE: (
+        _("Merge, the archive wins"),
+        _("What both have comes from the archive; old contents of files are kept."),
+    ),
+    ImportMode.SKIP: (_("Merge, the cell wins"), _("Only what is missing is brought back.")),
+    ImportMode.KEEP_BOTH: (_("Keep both"), _("What both have and differs comes under a name with a number.")),
+}
+STATES = {
+    ImportState.PENDING: (_("waiting"), "busy"),
+    ImportState.PROCESSING: (_("running"), "busy"),
+    ImportState.DONE: (_("done"), "good"),
+    ImportState.FAILED: (_("failed"), "bad"),
+    ImportState.DISMISSED: (_("failed"), ""),
+    ImportState.UNDONE: (_("undone"), "warn"),
+}
+#: A chosen archive is good for a day, and for whoever chose it.
+_SIGNER = signing.TimestampSigner(salt="exports.web.imports")
+_DAY = 24 * 3600
+
+
+@member
+def import_page(request: HttpRequest, name: str) -> HttpResponse:
+    cell = reading.cell_get(name=name, user=request.user)
+    chosen = _opened(request, request.GET.get("archive", ""))
+    exports = selectors.exports_list(owner=request.user).filter(published_run__isnull=False)
+    context = {
+        **_last(cell),
+        "exports": exports.select_related("published_run")[:OFFERED] if not chosen else [],
+        "archive": request.GET.get("archive", "") if chosen else "",
+        "called": chosen[1] if chosen else "",
+        "modes": [(mode, *words) for mode, words in MODES.items()],
+    }
+    return render(request, "web/import.html", context)
+
+
+@member
+@require_POST
+def import_choose(request: HttpRequest, name: str) -> HttpResponse:
+    """An archive is uploaded, or one of the person's own exports is named. Nothing is done with it yet."""
+    cell = reading.cell_get(name=name, user=request.user)
+    upload, number = request.FILES.get("file"), request.POST.get("export", "")
+    if upload is not None:
+        with BlobStore().writer() as writer:
+            for chunk in upload.chunks(_CHUNK):
+                writer.write(chunk)
+            source, called = f"blob:{writer.finish().sha256}", upload.name
+    elif number.isdecimal():
+        export = selectors.export_get(id=int(number), user=request.user)
+        source, called = f"run:{selectors.published_run(export=export).pk}", export.display_name
+    else:
+        return redirect("web:cell-import", name=cell.name)
+    signed = _SIGNER.sign_object([request.user.pk, source, called[:200]])
+    return redirect(reverse("web:cell-import", args=[cell.name]) + "?" + urlencode({"archive": signed}))
+
+
+@member
+@require_POST
+def import_check(request: HttpRequest, name: str) -> HttpResponse:
+    """The difference, asked for when the page is there: a large archive takes a while."""
+    cell = reading.cell_get(name=name, user=request.user)
+    chosen = _opened(request, request.POST.get("archive", ""))
+    report, trouble = {}, ""
+    try:
+        report = services.import_check(cell=cell, archive=chosen[0]) if chosen else {}
+    except DomainError as error:
+        trouble = text(error)
+    context = {"cell": cell, "report": report, "trouble": trouble}
+    part = request.headers.get("HX-Request") == "true"
+    return render(request, "web/import_checked.html" if part else "web/import_check.html", context)
+
+
+@member
+@require_POST
+def import_start(request: HttpRequest, name: str) -> HttpResponse:
+    cell = reading.cell_get(name=name, user=request.user)
+    chosen, mode = _opened(request, request.POST.get("archive", "")), request.POST.get("mode", "")
+    if chosen and mode in ImportMode.values:
+        source, called = chosen
+        return _do(
+            request,
+            cell,
+            lambda: services.import_start(cell=cell, owner=request.user, archive=source, mode=mode, name=called),
+            gettext("It has been queued."),
+        )
+    return redirect("web:cell-import", name=cell.name)
+
+
+@member
+@require_POST
+def import_undo(request: HttpRequest, name: str) -> HttpResponse:
+    cell = reading.cell_get(name=name, user=request.user)
+    done = gettext("The cell holds again what it held before the import.")
+    return _do(request, cell, lambda: services.import_undo(cell=cell), done)
+
+
+@member
+def import_live(request: HttpRequest, name: str) -> HttpResponse:
+    context = _last(reading.cell_get(name=name, user=request.user))
+    if not context["is_active"]:
+        return HttpResponse(status=204, headers={"HX-Refresh": "true"})
+    return render(request, "web/import_live.html", context)
+
+
+def _do(request: HttpRequest, cell: Cell, verb, done: str) -> HttpResponse:
+    try:
+        verb()
+    except CellNotFound:
+        raise
+    except DomainError as error:
+        messages.error(request, text(error))
+    else:
+        messages.success(request, done)
+    return redirect("web:cell-import", name=cell.name)
+
+
+def _last(cell: Cell) -> dict[str, object]:
+    row = Import.objects.filter(cell=cell).order_by("-pk").first()
+    word, colour = STATES[ImportState(row.state)] if row else ("", "")
+    active = row is not None and row.state in IMPORT_ACTIVE
+    return {
+        "cell": cell,
+        "row": row,
+        "word": word,
+        "colour": colour,
+        "is_active": active,
+        "can_undo": row is not None and row.state == ImportState.DONE and row.previous_generation is not None,
+        "no_worker": active and not overview.worker_alive(),
+    }
+
+
+def _opened(request: HttpRequest, signed: str) -> tuple[str, str] | None:
+    """(source, its name for people) of what this person chose; None for anything else."""
+    try:
+        user_id, source, called = _SIGNER.unsign_object(signed, max_age=_DAY)
+    except (signing.BadSignature, ValueError):
+        return None
+    return (source, called) if user_id == request.user.pk else None
