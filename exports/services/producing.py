@@ -10,6 +10,7 @@ from cells.blobs import BlobStore
 from cells.errors import BlobDamaged
 from cells.frozen import Snapshot
 from cells.models import File
+from cells.search import Condition
 from exports.engine.freeze import Layout
 from exports.engine.images.pictures import Pictures
 from exports.engine.layouts.ahead import Wanted, look_ahead
@@ -27,7 +28,7 @@ from exports.engine.produce.options import Csv, Data, Json, Merge, Table, Xml
 from exports.engine.volumes import named
 from exports.models import Run
 from exports.services import store
-from exports.services.definitions import is_on, is_packaged
+from exports.services.definitions import is_documented, is_on, is_packaged
 from exports.services.deletions import listing_deletions
 from exports.services.filenames import base_name
 from exports.services.incremental import since_of
@@ -48,6 +49,8 @@ def search_layout(run: Run, notes: Notes, pictures: Pictures) -> Layout:
     if definition.get("documents") or not is_packaged(definition):
         documents = definition.get("documents") or ("json" if definition.get("json") else None)
         return search(documents=documents, condition=condition, instance=settings.INSTANCE_NAME, since=since)
+    if not (is_documented(definition) or _rules(definition).fields):
+        condition = Condition("false", {})  # nothing would be made of what it finds
     return packages(
         data=_data(run, definition, notes),
         assets=_assets(run, definition, pictures),

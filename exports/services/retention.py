@@ -1,6 +1,7 @@
 """What ends by itself: archives that expire, files that nobody refers to."""
 
 import contextlib
+import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -73,9 +74,10 @@ def sweep(*, now: datetime | None = None) -> int:
     old = (now - ORPHAN_AGE).timestamp()
     count = 0
     for path in store.folder("runs").iterdir():
-        if path.stat().st_mtime < old and not Run.objects.filter(pack_file=path.name).exists():
-            path.unlink(missing_ok=True)
-            count += 1
+        with contextlib.suppress(FileNotFoundError):  # workers make and remove folders of their own here
+            if path.stat().st_mtime < old and not Run.objects.filter(pack_file=path.name).exists():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                count += 1
     for folder in store.folder("volumes").iterdir():
         for path in folder.iterdir():
             name = f"{folder.name}/{path.name}"
