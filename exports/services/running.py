@@ -235,5 +235,5 @@ def missing_count(run: Run) -> int:
 def warnings(run: Run) -> list[str]:
     """What its freeze found worth telling, and what is missing."""
     count = missing_count(run)
-    lost = [f"{count} of {run.entry_count - 1 + count} entries could not be read whole."] if count else []
+    lost = [f"{count} of {run.entry_count - 1} entries could not be exported whole."] if count else []
     return [*run.warnings, *lost]

@@ -171,6 +171,7 @@ def test_a_picture_that_cannot_be_made_is_named_and_the_rest_arrives(as_alice: V
     put_file(gallery, "broken.jpg", PHOTO[:2000])
     put_documents(gallery, [("book", "b2", {"cover": {"_file": "broken.jpg"}})])
     export, packed = ran(as_alice, state="done_with_warnings", classes={"image": [SMALL]}, json=False)
+    assert export["_log"][-1]["event"]["info"]["protocol"] == "1 of 2 entries could not be exported whole."
     [missing] = export["_missing"]
     assert missing["path"] == "broken.jpg"
     assert missing["reason"].startswith("its custom version could not be made: no picture could be made of it")
