@@ -323,3 +323,13 @@ def test_reserved_doctypes_come_from_archives_alone(other: Cell) -> None:
     """REST refuses them; an archive of ours that holds them restores them."""
     report = writing.documents_put(cell=other, lines=[b'{"doctype": "_cell.role", "id": "1", "body": {}}'])
     assert report.refused_count == 1 and not Document.objects.filter(doctype="_cell.role").exists()
+
+
+def test_archives_made_for_other_programs_are_refused(other: Cell, tmp_path: Path) -> None:
+    """Documents as CSV, or a list of deletions: bringing them back would lose what they do not say."""
+    before = holding(other)
+    for name in ("contact.csv", "deleted.jsonl", "documents/contact.json"):
+        (tmp_path / "x.zip").write_bytes(zip_of([Part(name.encode(), b"x"), manifest_part([(name, b"x")], [name])]))
+        row = run(other, tmp_path / "x.zip")
+        assert (row.state, row.error["code"]) == (ImportState.FAILED, "archive_layout_unknown")
+    assert (holding(other), generations(other)) == (before, [1])

@@ -28,6 +28,8 @@ from exports.errors import (
 _NAME = re.compile(r"manifest( \([0-9]{1,9}\))?\.json")
 #: Name and path, each character as six; and the rest.
 _LONGEST_LINE = 256 * 1024
+#: Of one cell, or of several. All else that is generated says less than what it was made of, or lists changes.
+_DOCUMENTS = re.compile(r"([^/]+/)?documents( \([0-9]+\))?/[^/]+\.jsonl")
 _DIGEST, _CRC = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{8}")
 _TICK = 500
 
@@ -151,8 +153,9 @@ class OurRestore(Restore):
                    AND (t.size IS NOT m.size OR t.crc32 IS NOT m.crc32 AND m.crc32 <> ?) LIMIT 1"""
         for (name,) in index.query(other, NO_CRC):
             raise ArchiveRefused(entry=name[:200], reason="its size or CRC-32 is not what the manifest says")
-        for (name,) in index.query("SELECT name FROM told WHERE generated AND name NOT LIKE '%.jsonl' LIMIT 1"):
-            raise ArchiveLayoutUnknown(reason=f"{name!r} was made for other programs and cannot be imported")
+        for (name,) in index.query("SELECT name FROM told WHERE generated"):
+            if not _DOCUMENTS.fullmatch(name):
+                raise ArchiveLayoutUnknown(reason=f"{name!r} was made for other programs and cannot be imported")
 
     def _refused(self, reason: str) -> ArchiveManifestRefused:
         return ArchiveManifestRefused(name=self._closing.name, reason=reason)
