@@ -11,6 +11,8 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
 from hypothesis import HealthCheck, settings
 from schemathesis.checks import not_a_server_error
+from schemathesis.config import SchemathesisConfig
+from schemathesis.schemas import BaseSchema
 from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
 
 from exports.models import Delivery, Event
@@ -32,7 +34,15 @@ def described() -> dict:
     return SchemaGenerator().get_schema(request=None, public=True)
 
 
-schema = schemathesis.openapi.from_wsgi("/api/schema?format=json", get_wsgi_application()).include(path_regex=FAMILIES)
+
+def families(*, coverage: bool) -> BaseSchema:
+    """`coverage`: with some fifty cases of each call beside the random ones."""
+    config = SchemathesisConfig.from_dict({"phases": {"coverage": {"enabled": coverage}}})
+    whole = schemathesis.openapi.from_wsgi("/api/schema?format=json", get_wsgi_application(), config=config)
+    return whole.include(path_regex=FAMILIES)
+
+
+few, many = families(coverage=False), families(coverage=True)
 
 
 @pytest.fixture
@@ -113,14 +123,14 @@ def check(case, client: V1, real: dict[str, object]) -> None:
     case.call_and_validate(checks=CHECKS)
 
 
-@schema.parametrize()
+@few.parametrize()
 @settings(max_examples=5, **SAME)
 def test_answers_are_as_described(case, as_alice: V1, as_root: V1, real) -> None:
     check(case, as_root if "/event/" in case.operation.path else as_alice, real)
 
 
 @pytest.mark.slow
-@schema.parametrize()
+@many.parametrize()
 @settings(max_examples=120, **SAME)
 def test_two_thousand_answers_are_as_described(case, as_alice: V1, as_root: V1, real) -> None:
     """Issue 3, point 9: "schemathesis finds no 500 and no undocumented answer in 2,000 cases"."""
