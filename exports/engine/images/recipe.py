@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, Self
 QUALITIES = {"small": 50, "low": 50, "medium": 75, "high": 85, "maximum": 100}
 #: Changes when the same recipe would give other bytes: pictures made before are not used any more.
 EDITION = 1
+#: Asked for, and the server has none any more: better no picture than one without its mark.
+NO_WATERMARK = "none"
 
 
 class Size(NamedTuple):
@@ -63,7 +65,7 @@ class Recipe:
             rotate=transform.get("rotate", 0),
             mirror=transform.get("mirror", ""),
             crop=crop and Cut(crop["left"], crop["top"], crop["width"], crop["height"]),
-            watermark=watermark if custom.get("watermark") else "",
+            watermark=(watermark or NO_WATERMARK) if custom.get("watermark") else "",
             metadata=metadata,
         )
 

@@ -212,6 +212,20 @@ def test_metadata_that_is_to_be_removed_is_nowhere(as_alice: V1, sid: int) -> No
     assert Image.open(io.BytesIO(original)).tobytes() == Image.open(io.BytesIO(PHOTO)).tobytes()
 
 
+def test_a_picture_goes_out_with_its_watermark_or_not_at_all(as_alice: V1, sid: int, settings, tmp_path) -> None:
+    """§8.2, `custom`: `watermark` (bool)."""
+    settings.WATERMARK_FILE = str(tmp_path / "mark.png")
+    (tmp_path / "mark.png").write_bytes(encoded(Image.new("RGBA", (90, 90), (0, 0, 0, 255)), "PNG"))
+    marked = {"image": [{"type": "custom", "custom": {**SMALL["custom"], "watermark": True}}]}
+    export, packed = ran(as_alice, classes=marked, json=False)
+    [made] = packed.values()
+    assert Image.open(io.BytesIO(made)).convert("RGB").getpixel((340, 240)) == (0, 0, 0)
+    settings.WATERMARK_FILE = ""
+    again = run(as_alice, export)
+    assert (again["_state"], again["_files"]) == ("done_with_warnings", [])
+    assert again["_missing"][0]["reason"].endswith("the server's watermark was changed or taken away")
+
+
 def test_names_by_template(as_alice: V1, gallery: Cell, sid: int) -> None:
     """§8.3: "Template variables (`%...%`), extension always added automatically"; "on clash append `-2`, `-3`"."""
     put_documents(gallery, [("book", "b2", {"title": "One", "cover": {"_file": "in/Berlin.jpg"}})])
