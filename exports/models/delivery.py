@@ -44,6 +44,7 @@ class Delivery(models.Model):
 
     class Meta:
         ordering = ["position"]
+        verbose_name_plural = "deliveries"
         constraints = [models.UniqueConstraint(fields=["run", "position"], name="delivery_once")]
         indexes = [models.Index(fields=["next_at"], name="delivery_due", condition=Q(state__in=DELIVERY_ACTIVE))]
 
