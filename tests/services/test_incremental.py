@@ -215,3 +215,14 @@ def test_other_types_have_no_baseline(alice: User, cell: Cell, export: Export) -
     started = exports.export_start(export=export)
     assert not started.order.keys() & {"since", "baseline"}
     assert Event.objects.filter(type="EXPORT_UPDATE").count() == 1
+
+
+def test_packages_hold_what_is_new(export: Export, cell: Cell) -> None:
+    """§11, for the data files of §8.3: a package of the documents since, none when there are none."""
+    change(export, definition={"search": {}, "json": False, "xml": True, "eas_fields": {}})
+    first = run(export)
+    assert len(first) == 1 and all(name.endswith("@local.xml") for name in first)
+    assert run(export) == set()
+    put_documents(cell, [("film", "f2", {"title": "new"})])
+    [name] = run(export)
+    assert name == f"changes/{cell.documents.get(doc_id='f2').pk}@local.xml"
