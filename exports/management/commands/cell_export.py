@@ -11,6 +11,7 @@ from cells.models import Cell
 from exports.engine import volumes
 from exports.models import Run
 from exports.services import lifecycle, manifest, planning, retention, running
+from exports.services.move_exports import MOVE
 from exports.services.progressbar import Bar
 from exports.services.snapshot_layout import SNAPSHOT
 from exports.states import RunState
@@ -31,7 +32,9 @@ class Command(BaseCommand):
             "--format", choices=("zip", "tar", "tar_gz", "tar_bz2"), help="default: as FILE ends, else zip"
         )
         parser.add_argument(
-            "--layout", choices=(SNAPSHOT,), help="cell: a snapshot for servers of the cell API (a ZIP)"
+            "--layout",
+            choices=(SNAPSHOT, MOVE),
+            help="cell: a snapshot for servers of the cell API, move: an archive for those of the move API (ZIPs)",
         )
 
     def handle(self, *, cell: str, output: Path, format: str | None, layout: str | None, **options: object) -> None:
@@ -43,7 +46,7 @@ class Command(BaseCommand):
         if output.exists() and not output.is_file():
             raise CommandError(f"{output} is no file that could be replaced.")  # /dev/stdout would be, for good
         if layout and (format or _format_of(output)) != "zip":
-            raise CommandError("A cell snapshot is a ZIP.")
+            raise CommandError(f"An archive of the {layout} API is a ZIP.")
         order = {"cells": [found.name], "definition": {"documents": "lines"}, "name": found.name, "layout": layout}
         run = lifecycle.run_create(export=None, owner=found.owner, order=order, nudge=False)
         try:

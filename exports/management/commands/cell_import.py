@@ -12,7 +12,7 @@ from cells.errors import DomainError
 from cells.models import Cell
 from exports.models import Import, ImportMode
 from exports.services import imports
-from exports.services.archives import FILE
+from exports.services.archives import FILE, FILES
 from exports.services.progressbar import Bar
 from exports.states import ImportState
 
@@ -28,7 +28,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("cell", metavar="CELL")
-        parser.add_argument("file", metavar="FILE", type=Path)
+        parser.add_argument(
+            "files",
+            metavar="FILE",
+            type=Path,
+            nargs="+",
+            help="several: all parts of an export of the move API, in order",
+        )
         parser.add_argument("--check", action="store_true", help="say what would change, and change nothing")
         parser.add_argument(
             "--mode",
@@ -38,19 +44,22 @@ class Command(BaseCommand):
             "lets the archive win, skip the cell, keep_both neither",
         )
 
-    def handle(self, *, cell: str, file: Path | str, check: bool, mode: str, **options: object) -> None:
+    def handle(self, *, cell: str, files: list[Path | str], check: bool, mode: str, **options: object) -> None:
         found = Cell.objects.select_related("owner").filter(name=cell).first()
         if found is None:
             raise CommandError(f"There is no cell called {cell!r}.", returncode=USAGE)
-        if not Path(file).is_file():
-            raise CommandError(f"{file} is no file.", returncode=USAGE)
-        archive = FILE + str(Path(file).absolute())
+        for file in files:
+            if not Path(file).is_file():
+                raise CommandError(f"{file} is no file.", returncode=USAGE)
+        archive = (FILES if files[1:] else FILE) + "\n".join(str(Path(file).absolute()) for file in files)
+        if len(archive) > Import._meta.get_field("source").max_length:
+            raise CommandError("These are too many files for one import.", returncode=USAGE)
         try:
             if check:
                 self._check(found, archive)
                 return
             row = imports.import_start(
-                cell=found, owner=found.owner, archive=archive, mode=mode, name=Path(file).stem, nudge=False
+                cell=found, owner=found.owner, archive=archive, mode=mode, name=Path(files[0]).stem, nudge=False
             )
         except DomainError as error:
             raise CommandError(f"Nothing was imported: {error}") from error

@@ -2,6 +2,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from cells.models import Cell
+from exports.services import move_fetching
 from tests.factories import make_cell, put_documents, put_file, put_files
 from tests.spec.move.asking import Move
 
@@ -40,3 +41,23 @@ def as_alice(alice: User, cell: Cell) -> Move:
 @pytest.fixture
 def as_nobody(db: None) -> Move:
     return Move()
+
+
+@pytest.fixture
+def other_servers(settings, monkeypatch) -> None:
+    """On this machine, and asked again without a pause."""
+    settings.EGRESS_ALLOW = ["127.0.0.0/8"]
+    monkeypatch.setattr(move_fetching, "_PAUSES", (0.0,) * move_fetching.TRIES)
+
+
+@pytest.fixture
+def target(bob: User) -> Cell:
+    cell = make_cell(bob, "bobs")
+    put_file(cell, "old.txt", b"old")
+    put_documents(cell, [("io.old", "o1", {"old": True})])
+    return cell
+
+
+@pytest.fixture
+def as_bob(bob: User, target: Cell) -> Move:
+    return Move(bob, cell=target, scopes=("io.cozy.imports",))

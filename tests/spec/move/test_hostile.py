@@ -11,8 +11,7 @@ from exports.errors import ArchiveUnreadable
 from exports.models import Import
 from exports.services import move_fetching, move_imports, move_links
 from exports.services.secrets import secrets_seal
-from tests.factories import make_cell
-from tests.spec.move.asking import Move, api_error, attributes
+from tests.spec.move.asking import api_error, attributes
 from tests.spec.move.other import OPAQUE, other_server
 from tests.transports.test_egress import FORBIDDEN
 
@@ -79,11 +78,6 @@ def listener(monkeypatch) -> Iterator[Listener]:
     monkeypatch.setattr(socket, "getaddrinfo", names)
     yield found
     found.close()
-
-
-@pytest.fixture
-def as_bob(bob) -> Move:
-    return Move(bob, cell=make_cell(bob, "bobs"), scopes=("io.cozy.imports",))
 
 
 def sealed(url: str) -> str:
