@@ -11,6 +11,7 @@ from django import forms
 from django.contrib.auth.models import User
 from django.forms.utils import ErrorDict
 from django.http import QueryDict
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from cells.reading import cells_of
@@ -28,6 +29,14 @@ _TRANSPORT = re.compile(r"(?P<kind>[a-z0-9]+)-[0-9]{1,3}(-(?P<uuid>[0-9a-f-]{36}
 _SCHEDULE = re.compile(r"schedule-[0-9]{1,3}")
 
 
+#: `lines` alone can be imported again (FORMAT.md).
+_PURPOSES = {
+    "lines": _("complete, to be kept and brought back"),
+    "formats": _("for other programs"),
+    "none": _("none, files alone"),
+}
+
+
 class ExportForm(forms.Form):
     name = forms.CharField(label=_("Name"), max_length=255, required=False)
     type = forms.ChoiceField(label=_("Each run takes"), choices=[*words.TYPES.items()][:2])
@@ -37,13 +46,13 @@ class ExportForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         help_text=_("None ticked: all cells that you have when it runs."),
     )
+    documents = forms.ChoiceField(label=_("Documents"), choices=[*_PURPOSES.items()])
     formats = forms.MultipleChoiceField(
-        label=_("Documents as"),
+        label=_("For other programs, documents as"),
         required=False,
         widget=forms.CheckboxSelectMultiple,
         choices=[*zip(FORMATS, ("JSON", "CSV", "XML", "Excel"), strict=True)],
-        initial=["json"],
-        help_text=_("None ticked: files alone."),
+        help_text=_("Such archives are read by other programs, and cannot be brought back here."),
     )
     doctypes = forms.MultipleChoiceField(
         label=_("Only these kinds of documents"),
@@ -51,6 +60,12 @@ class ExportForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         help_text=_("None ticked: all kinds."),
     )
+
+    def clean_formats(self) -> list[str]:
+        formats = self.cleaned_data["formats"]
+        if self.cleaned_data.get("documents") == "formats" and not formats:
+            raise forms.ValidationError(gettext("Choose one at least."))
+        return formats
 
     def __init__(self, *args: Any, owner: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -116,7 +131,7 @@ class DefinitionForm:
     def changes(self) -> ExportChanges:
         """What `export_update` takes, and, made from nothing, all that `export_create` needs. Call after `is_valid`."""
         given = self.main.cleaned_data
-        definition = self._formats(given["formats"])
+        definition = self._documents(given["documents"], given["formats"])
         if self.says_search:
             definition["search"] = {"objecttypes": given["doctypes"]} if given["doctypes"] else {}
         changes: ExportChanges = {
@@ -140,7 +155,7 @@ class DefinitionForm:
         wanted = set(given.get("cells") or ())
         return {
             "cells": [cell for cell in self.main.owned if not wanted or cell.name in wanted],
-            "documents": bool(given.get("formats", () if self.main.is_bound else ("json",))),
+            "documents": self._has_documents(given),
             "only": given.get("doctypes") or (),
         }
 
@@ -152,20 +167,31 @@ class DefinitionForm:
     def schedule_rows(self) -> list[Schedule]:
         return [form.row() for form in self.schedules if form.is_valid()]
 
-    def _formats(self, wanted: Collection[str]) -> dict[str, object]:
+    @staticmethod
+    def _has_documents(given: Mapping[str, Any]) -> bool:
+        purpose = given.get("documents", "lines")
+        return purpose == "lines" or (purpose == "formats" and bool(given.get("formats")))
+
+    def _documents(self, purpose: str, formats: Collection[str]) -> dict[str, object]:
         """CSV and Excel keep the options that a program gave them."""
         before = self.export.definition if self.export else {}
+        wanted = formats if purpose == "formats" else ()
         tables = {name: (before.get(name) or {}) if name in wanted else False for name in ("csv", "xlsx")}
-        return {"json": "json" in wanted, "xml": "xml" in wanted, **tables}
+        definition: dict[str, object] = {"json": "json" in wanted, "xml": "xml" in wanted, **tables}
+        if purpose == "lines" or before.get("documents"):
+            definition["documents"] = "lines" if purpose == "lines" else None
+        return definition
 
     def _initial(self) -> dict[str, Any]:
         if self.export is None:
             return {}
+        formats = [name for name in FORMATS if self.export.definition.get(name) not in (None, False)]
         return {
             "name": self.export.name,
             "type": self.export.type,
             "cells": self.export.cells or [],
-            "formats": [name for name in FORMATS if self.export.definition.get(name) not in (None, False)],
+            "documents": "lines" if self.export.definition.get("documents") else "formats" if formats else "none",
+            "formats": formats,
             "doctypes": self._search.get("objecttypes") or [],
         }
 

@@ -30,7 +30,7 @@ def client(alice: User) -> Client:
 
 
 def save(client: Client, where: str = "/web/exports/new", **fields: object):
-    given = {"name": "mine", "type": "export", "formats": ["json"], "save": "", **fields}
+    given = {"name": "mine", "type": "export", "documents": "formats", "formats": ["json"], "save": "", **fields}
     return client.post(where, urlencode(given, doseq=True), "application/x-www-form-urlencoded")
 
 
@@ -90,9 +90,23 @@ def test_a_password_goes_with_its_transport_when_the_one_before_is_removed(clien
     assert secrets_open(export.transports.get().secrets) == {"password": "second"}
 
 
+def test_an_export_of_a_page_can_be_brought_back_unless_it_is_for_others(client: Client, alice: User) -> None:
+    """FORMAT.md: documents as lines are what an import reads."""
+    page = client.get("/web/exports/new").content.decode()
+    assert '<option value="lines" selected' in page or page.index('value="lines"') < page.index('value="formats"')
+    save(client, documents="lines")
+    export = Export.objects.get()
+    assert (export.definition["documents"], export.definition["json"]) == ("lines", False)
+    assert V1(alice).get(f"export/{export.pk}").json()["export"]["documents"] == "lines"
+    save(client, f"/web/exports/{export.pk}/edit", documents="none")
+    shown = V1(alice).get(f"export/{export.pk}").json()["export"]
+    assert "documents" not in shown and (shown["json"], shown["csv"]) == (False, False)
+
+
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
+        ({"formats": []}, "Choose one at least"),
         ({"cells": ["bobs"]}, "bobs is not one"),
         ({"schedule": "schedule-0", "schedule-0-hours": "25", "schedule-0-timezone": "UTC"}, "From 0 to 23"),
         ({"schedule": "schedule-0", "schedule-0-hours": "2-", "schedule-0-timezone": "UTC"}, "Numbers and ranges"),

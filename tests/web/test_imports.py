@@ -13,7 +13,7 @@ from exports.models import Import, Run
 from exports.services import downloads, imports, running
 from exports.services import exports as services
 from tests.clients import content
-from tests.factories import make_cell, put_file, put_files
+from tests.factories import make_cell, put_documents, put_file, put_files
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -21,6 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def cell(alice: User) -> Cell:
     cell = make_cell(alice, "home")
+    put_documents(cell, [("note", "1", {"text": "kept"})])
     put_files(cell, {"kept.txt": b"kept", "lost.txt": b"lost", "changed.txt": b"before"})
     return cell
 
@@ -29,7 +30,13 @@ def cell(alice: User) -> Cell:
 def run(cell: Cell, alice: User) -> Run:
     """Of how the cell was, before it changed."""
     export = services.export_create(
-        owner=alice, type="export", name="papers", cells=None, definition={"search": {}}, transports=[], schedules=[]
+        owner=alice,
+        type="export",
+        name="papers",
+        cells=None,
+        definition={"search": {}, "documents": "lines"},
+        transports=[],
+        schedules=[],
     )
     run = running.run_export(run_id=services.export_start(export=export).pk)
     writing.file_delete(cell=cell, path="lost.txt")

@@ -34,7 +34,7 @@ ASSET_EVENTS = "ASSET_"
 #: Archives that every published run has, whatever its transports say (§4.6).
 _DEFAULT_PACKERS = ("zip", "tar")
 #: Attributes that are absent rather than null (§4.2).
-_ABSENT_WHEN_NULL = ("xslt_xml_post_processing", "file_url_expire_days", "notify")
+_ABSENT_WHEN_NULL = ("xslt_xml_post_processing", "file_url_expire_days", "notify", "documents")
 
 
 def timestamp(moment: datetime) -> str:

@@ -114,7 +114,8 @@ LISTED = thing(
     _basetype=one_of(("export",)), _date_created=MOMENT, _last_updated_date=MOMENT, _next_run_at=nullable(MOMENT),
     _last_run_at=nullable(MOMENT), _state=_STATE,
     export=thing("_id", "_version", "type", "name", "search", "cells",
-                 **{**_DEFINITION, "_id": NUMBER, "_version": NUMBER, "search": OPEN}),
+                 **{**_DEFINITION, "_id": NUMBER, "_version": NUMBER, "search": OPEN,
+                    "documents": one_of(("lines",))}),
 )  # fmt: skip
 _WHOLE_PARTS = {
     "_schedules": nullable(each(_SCHEDULE)),
