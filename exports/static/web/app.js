@@ -8,6 +8,10 @@ if (zone && !document.cookie.split("; ").includes("zone=" + zone)) {
   document.cookie = "zone=" + zone + "; path=/; max-age=31536000; samesite=lax";
 }
 
+// The link in a mail of the move API is made for other servers, which read what is behind the "#"; people want the page.
+const moved = location.pathname === "/" && location.hash.match(/^#\/exports\/([A-Za-z0-9_=-]+)$/);
+if (moved) location.replace("/move/downloads/" + moved[1]);
+
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;

@@ -71,9 +71,10 @@ def test_attributes_have_exact_types(as_alice, unlimited, name: str, value: str)
         '{"data":{"type":"x","id":7,"meta":[],"attributes":{"unknown":{}}}} and whatever follows',
     ],
 )
-def test_what_need_not_be_there_or_is_not_known_is_ignored(as_alice, body: str) -> None:
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
+def test_what_need_not_be_there_or_is_not_known_is_ignored(as_alice, body: str, content_type: str) -> None:
     """§2.1: "reads the first JSON value of the body and ignores whatever follows"; "`null` means default"."""
-    assert as_alice.post("move/exports", body.encode(), CONTENT_TYPE="text/plain").status_code == 201
+    assert as_alice.post("move/exports", body.encode(), CONTENT_TYPE=content_type).status_code == 201
 
 
 def test_a_client_cannot_silence_its_mails(as_alice) -> None:
