@@ -104,7 +104,7 @@ DOMAIN: dict[str, tuple[str, tuple[str, ...]]] = {
     "session_not_found": ("PR401-AU-0008", ()),
     "archive_entry_missing": ("PR400-MC-0001", ("path",)),
     "archive_version_unknown": ("PR400-MC-0003", ("expected", "found")),
-    "archive_manifest_refused": ("PR400-CM-0004", ("name",)),
+    "archive_manifest_refused": ("PR400-CM-0004", ("text",)),
     "no_archive": ("PR400-MC-0004", ()),
 }
 #: Reading it from the store failed: what §14 calls it.
@@ -149,7 +149,7 @@ def _domain(error: DomainError) -> tuple[str, str]:
     if error.code in _READING:
         return code, _filled(code, (_READING[error.code],))
     if code in TEMPLATES and (names or "{0}" not in TEMPLATES[code]):
-        return code, _filled(code, [error.params[name] for name in names])
+        return code, _filled(code, [error.params.get(name, error) for name in names])
     return code, str(error)
 
 

@@ -96,7 +96,8 @@ def small_json(content: Content, name: str, most: int = 1 << 20) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise ArchiveManifestRefused(name=name, reason=f"not JSON: {error}") from error
+        shown = text[:1024].decode(errors="replace")
+        raise ArchiveManifestRefused(name=name, reason=f"not JSON: {error}", text=shown) from error
 
 
 def checked_path(name: str, path: str) -> str:

@@ -134,7 +134,7 @@ def test_what_is_no_zip(cut: int | None, snapshot: bytes, as_alice: CellClient) 
     ("manifest", "code", "value"),
     [
         (None, "PR400-MC-0001", "[00_manifest.json] does not exist in the snapshot file."),
-        (b"no json", "PR400-CM-0004", None),
+        (b"no json", "PR400-CM-0004", "JSON parse error. [no json]."),
         (b"{}", "PR400-MC-0003", "Version of the snapshot file is invalid. Expected [2] but was [null]."),
         (
             b'{"export_version":1}',
