@@ -16,7 +16,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from cells.errors import DomainError, NoSpace, QuotaExceeded
-from cells.generations import drop_generation
+from cells.generations import drop_generation, generations_analyze
 from cells.joining import Rule, cell_fingerprint, generations_join
 from cells.loading import files_load
 from cells.models import Cell, Usage
@@ -165,6 +165,7 @@ def _import(row: Import, heart: Heart) -> None:
         report = _fill(row, restore, heart)
     heart.phase = "switch"
     heart.tick()
+    generations_analyze()
     if row.mode == ImportMode.REPLACE:
         import_lifecycle.publish(row, report)
     else:
@@ -195,7 +196,8 @@ def _fill(row: Import, restore: Restore, heart: Heart) -> dict[str, Any]:
     documents = documents_restore(
         cell=row.cell, generation=row.generation, documents=restore.documents(), refuse=refuse, watch=heart.tick
     )
-    versions_restore(cell=row.cell, generation=row.generation, items=restore.versions(), tick=heart.tick)
+    if row.mode == ImportMode.REPLACE:  # what is joined with the cell goes on with the cell's own versions
+        versions_restore(cell=row.cell, generation=row.generation, items=restore.versions(), tick=heart.tick)
     missing = [{"path": path, "reason": reason} for path, reason in restore.missing[:1000]]
     report = {"files": files.created, "documents": documents, "bytes": files.bytes, "missing": missing}
     return report | restore.told()

@@ -16,7 +16,7 @@ from exports.services import imports, move_fetching
 from exports.services.archives import FILE
 from exports.states import ImportState
 from tests.factories import put_file
-from tests.spec.move.asking import Move, mailed
+from tests.spec.move.asking import Move, exported, mailed, opaque_of
 from tests.spec.move.incoming import ROOT, directory, document, exported_parts, file, imported, ran, shown, zipped
 from tests.spec.move.other import other_server
 
@@ -230,3 +230,29 @@ def test_layouts_are_told_apart(alice, target, tmp_path) -> None:
     row = imports.import_start(cell=target, owner=target.owner, archive=FILE + str(path), nudge=False)
     assert imports.run_import(import_id=row.pk).state == ImportState.DONE
     assert shown(target)["files"].keys() == {"a.txt"}
+
+
+@pytest.mark.parametrize("mode", ["merge", "skip", "keep_both"])
+def test_an_archive_is_joined_with_what_is_there(as_alice, cell, target, tmp_path, mode: str) -> None:
+    """Old versions stay away then: the cell's own are gone on with."""
+    put_file(target, "a.txt", b"bob's first")
+    put_file(target, "a.txt", b"bob's a")
+    path = tmp_path / "move.zip"
+    path.write_bytes(exported_parts(as_alice)[""])
+    row = imports.import_start(cell=target, owner=target.owner, archive=FILE + str(path), mode=mode, nudge=False)
+    done = imports.run_import(import_id=row.pk)
+    assert done.state == ImportState.DONE, done.error
+    found = shown(target)
+    assert {"old.txt", "Documents/b.bin", "Photos/ü 100%.jpg"} <= found["files"].keys()
+    assert {path for path, *_ in found["versions"]} == {"a.txt"}
+    assert ("io.old", "o1") in found["documents"] and ("io.cozy.contacts", "c1") in found["documents"]
+
+
+def test_a_cell_moves_from_this_server_to_itself(as_alice, as_bob, cell, target, live_server) -> None:
+    """Over real HTTP, with the ranges and the length that our own parts have."""
+    exported(as_alice, parts_size=6000)
+    opaque = opaque_of(mailed())
+    row = ran(as_bob, f"{live_server.url}/#/exports/{opaque}")
+    assert row.state == ImportState.DONE, row.error
+    source, got = shown(cell), shown(target)
+    assert (got["files"], got["times"], got["versions"]) == (source["files"], source["times"], source["versions"])
