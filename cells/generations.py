@@ -49,6 +49,14 @@ def generation_writing(cell: Cell, generation: int) -> Iterator[None]:
         yield
 
 
+def generations_analyze() -> None:
+    """Call when one has been filled. A switch without statistics compared each path with all others: with 100,000
+    files the cell was held for more than 100 s. With them it takes half a second for 50,000 files and documents."""
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE cells_file")
+        cursor.execute("ANALYZE cells_document")
+
+
 def switch_generation(cell: Cell, generation: int) -> int:
     """Shows that generation instead of the present one, whose number is given back. The quota counts."""
     with cell_writing(cell) as locked:
