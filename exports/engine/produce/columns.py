@@ -20,6 +20,7 @@ from exports.engine.produce.values import (
     link_of,
     one_text,
     standard,
+    versions_of,
 )
 
 #: As many as a sheet of a spreadsheet has. What comes behind them is in no table, and a warning says so.
@@ -123,9 +124,9 @@ class Flattener:
                 self._put(row, f"{name}{self._sub}{below}", inner, linked)
 
     def _file(self, row: Row, name: str, file: dict[str, Any]) -> None:
-        if "_id" not in file:
+        if type(file.get("_id")) is not int:
             return
-        versions = file.get("versions", {})
+        versions = versions_of(file)
         row[f"{name}{self._sub}_id"] = file["_id"]
         path = next((version["path"] for version in versions.values() if version.get("path")), "")
         row[f"{name}{self._sub}_relative_filename"] = path
@@ -154,7 +155,7 @@ class Flattener:
     def _above(block: dict[str, Any], linked: Linked) -> list[dict[str, Any]]:
         """The block, its parent, and so on; a circle is walked once."""
         chain, seen = [block], {block.get("_id")}
-        while (number := chain[-1].get("_id_parent")) is not None and number not in seen:
+        while type(number := chain[-1].get("_id_parent")) is int and number not in seen:
             parent = linked.get(str(number))
             if parent is None:
                 break

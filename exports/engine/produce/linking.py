@@ -140,7 +140,8 @@ class Linker:
 
     def _name_parents(self, block: dict[str, Any], found: dict[int, dict[str, Any]], needed: dict[str, Any]) -> None:
         for _ in range(HIGHEST if self._parents else 0):
-            parent = found.get(block.get("_id_parent"))  # type: ignore[arg-type]
+            number = block.get("_id_parent")
+            parent = found.get(number) if type(number) is int else None
             if parent is None:
                 return
             needed.setdefault(str(parent["_system_object_id"]), _called(parent))

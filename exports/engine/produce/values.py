@@ -103,6 +103,14 @@ def _all_plain(values: Collection[Any]) -> bool:
     return all(value is None or type(value) is str or isinstance(value, int) for value in values)
 
 
+def versions_of(file: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """{version: {"path", "url"}} of a file field's object. What nobody resolved is as people wrote it: anything."""
+    versions = file.get("versions")
+    if not isinstance(versions, dict) or type(file.get("_id")) is not int:
+        return {}
+    return {name: facts for name, facts in versions.items() if isinstance(facts, dict)}
+
+
 def standard(block: dict[str, Any], number: str = "1") -> Any:
     """What an object is called: a text, a translated text, or None. `number`: easydb has up to three."""
     own = block.get("_standard")

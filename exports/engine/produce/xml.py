@@ -21,6 +21,7 @@ from exports.engine.produce.values import (
     is_translated,
     link_of,
     standard,
+    versions_of,
 )
 from exports.engine.produce.xmltext import MOST_NAMES, attribute, element_name, escaped
 
@@ -275,7 +276,7 @@ class Writer:
     def _write_files(self, value: Any, where: _Where, name: str) -> None:
         self._out.append("<files>")
         for file in value if isinstance(value, list) else [value]:
-            if "_id" in file:
+            if type(file.get("_id")) is int:
                 self._file(file)
         self._out.append("</files>")
 
@@ -284,14 +285,14 @@ class Writer:
         for fact in _FILE_FACTS:
             if file.get(fact) is not None:
                 self._out.append(f"<{fact}>{self._scalar(file[fact])}</{fact}>")
-        if facts := file.get("technical_metadata"):
+        if isinstance(facts := file.get("technical_metadata"), dict) and facts:
             self._out.append("<technical_metadata>")
             for key, fact in facts.items():
                 tag = element_name(key)
                 self._out.append(f"<{tag}>{self._scalar(fact)}</{tag}>")
             self._out.append("</technical_metadata>")
         self._out.append("<versions>")
-        for version, places in file.get("versions", {}).items():
+        for version, places in versions_of(file).items():
             self._out.append(f'<version name="{attribute(version)}">')
             for place in ("path", "url"):
                 if places.get(place):
