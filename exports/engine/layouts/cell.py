@@ -165,7 +165,7 @@ def _store(snapshot: Snapshot, cell_id: int, boxes: dict[str, str], pack: Pack, 
     properties = {}
     for row in snapshot.files(cell_id):
         path, is_folder = row[0], row[1]
-        if path == MAIN_BOX:
+        if is_folder and path == MAIN_BOX:
             properties = {PATH_PROPERTY: _path_element(path)}  # empty, or the main box would not tell of it
             continue
         top, slash, _ = path.partition("/")

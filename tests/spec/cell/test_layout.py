@@ -219,7 +219,7 @@ def test_foreign_programs_read_it(judge: Judge, house: Cell, tmp_path: Path) -> 
 
 def test_a_snapshot_is_a_zip(house: Cell, tmp_path: Path) -> None:
     for arguments in (["-o", str(tmp_path / "x.tar")], ["-o", str(tmp_path / "x.zip"), "--format", "tar"]):
-        with pytest.raises(CommandError, match=r"A cell snapshot is a ZIP\."):
+        with pytest.raises(CommandError, match=r"of the cell API is a ZIP\."):
             call_command("cell_export", "house", *arguments, "--layout", "cell")
     assert not Run.objects.exists() and not list(tmp_path.glob("x.*"))
 
@@ -300,6 +300,11 @@ def held(cell: Cell) -> list[tuple]:
     files = files_of(cell).order_by("path").values_list("path", "is_folder", "blob", "executable", "content_type")
     documents = Document.objects.filter(cell=cell, generation=cell.generation).order_by("doctype", "doc_id")
     return [*files, *documents.values_list("doctype", "doc_id", "rev", "body")]
+
+
+def test_a_file_that_is_called_like_the_main_box(alice: User, tmp_path: Path) -> None:
+    """Chance found it: it was taken for the empty main box, and left out."""
+    check_round_trip(alice, tmp_path, {"files": {"__": (b"x", False)}, "folders": [], "documents": {}})
 
 
 @settings(max_examples=6, **CHANCE)
