@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 REDIRECTS = 5
 #: A manifest of 10,000 cursors has less.
 LARGEST_MANIFEST = 4 << 20
+MANIFEST_SECONDS = 30.0
 #: Parts that an import takes: each is a file that is held open.
 MOST_PARTS = 400
 _LONGEST = 2000
@@ -132,10 +134,11 @@ def manifest_fetch(url: str) -> Manifest:
 
 
 def _bounded(response: httpx.Response) -> bytes:
-    body = b""
-    for chunk in response.iter_bytes(1 << 16):
+    """In size and in time: whoever asked waits for it, and so does a worker of the web server."""
+    body, until = b"", monotonic() + MANIFEST_SECONDS
+    for chunk in response.iter_raw():
         body += chunk
-        if len(body) > LARGEST_MANIFEST:
+        if len(body) > LARGEST_MANIFEST or monotonic() > until:
             raise ValueError("longer than a manifest may be")
     return body
 

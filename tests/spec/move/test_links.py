@@ -134,3 +134,27 @@ def test_all_that_a_link_may_lead_to(as_bob, target) -> None:
         assert len(front.asked) == 1 + move_links.REDIRECTS + 1
         behind.manifest["data"]["attributes"]["padding"] = "x" * move_links.LARGEST_MANIFEST
         assert as_bob.post("move/imports/precheck", attributes(url=behind.link)).status_code == 412
+
+
+def test_a_manifest_that_comes_drop_by_drop_is_not_waited_for(as_bob, monkeypatch) -> None:
+    """A web worker waits with whoever asks."""
+    monkeypatch.setattr(move_links, "MANIFEST_SECONDS", -1.0)
+    with other_server({"": b""}) as other:
+        assert as_bob.post("move/imports/precheck", attributes(url=other.link)).status_code == 412
+
+
+@pytest.mark.parametrize(
+    ("method", "step"),
+    [
+        *(("GET", step) for step in ("authorize", "go?secret=0123456789abcdef", "vault", "importing/realtime")),
+        *(("POST", step) for step in ("initialize", "request", "importing?source=x", "finalize", "abort")),
+    ],
+)
+def test_steps_of_a_move_between_servers_say_that_they_are_not_built(as_bob, target, method: str, step: str) -> None:
+    """§6.10, §7: not offered yet; the answer says what is."""
+    before = shown(target)
+    response = as_bob.call(method, f"move/{step}", EMPTY)
+    [error] = json.loads(content(response))["errors"]
+    assert (response.status_code, error["status"], error["title"]) == (501, "501", "Not Implemented")
+    assert "import" in error["detail"]
+    assert shown(target) == before
