@@ -1,6 +1,7 @@
 """Why a definition is refused, and the small checks its rules are made of."""
 
 import math
+import sys
 from collections.abc import Collection
 from typing import Any
 
@@ -62,7 +63,7 @@ def needed(attribute: str, element: dict[str, Any], key: str) -> Any:
 def number(attribute: str, value: object, name: str) -> Any:
     if not is_number(value):
         raise SearchRefused(attribute, f"must be {name}", "type_mismatch")
-    if not math.isfinite(value):
+    if abs(value) > sys.float_info.max or math.isnan(value):
         raise SearchRefused(attribute, "is too large")
     return value
 

@@ -129,6 +129,7 @@ def test_all_of_unicode_is_folded_alike_here_and_there(db: None) -> None:
         ({"type": "in", "in": [], "fields": ["a"], "objecttype": "b"}, "invalid_value", "objecttype"),
         ({"type": "in", "in": [], "eas_field": 7}, "type_mismatch", "eas_field"),
         ({"type": "in", "in": [1e999], "fields": ["a"]}, "invalid_value", "in[0]"),
+        ({"type": "in", "in": [10**400], "fields": ["a"]}, "invalid_value", "in[0]"),
         ({"type": "in", "in": [], "fields": ["_linked.class"]}, "invalid_value", "fields[0]"),
         ({"type": "in", "field": "a"}, "attribute_expected", "in"),
         ({"type": "in", "field": "a", "subsearch": []}, "type_mismatch", "subsearch"),
