@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest
 
 from cells import tokens
+from cells.api.sessions import client_address
 from cells.errors import (
     CredentialsMissing,
     LoginBlocked,
@@ -52,7 +53,7 @@ def _caller(request: HttpRequest) -> Caller:
     if header is None:
         return _token(_cookie_token(request))
     if header.startswith("Basic"):
-        raise CellError(_basic(header, request.META.get("REMOTE_ADDR", "")))
+        raise CellError(_basic(header, client_address(request)))
     if not header.startswith("Bearer"):
         raise CellError("PR401-AU-0003")
     scheme, space, raw = header.partition(" ")

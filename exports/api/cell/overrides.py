@@ -7,8 +7,9 @@ from django.http import HttpRequest
 #: A server may join repeated headers with commas: a new one begins at a name and a colon, which no address has.
 _NEXT = re.compile(r",\s*(?=[!#$%&'*+.^_`|~0-9A-Za-z-]+:(?!//))")
 _KEY = re.compile(r"[A-Za-z0-9_-]{0,128}")
-#: What the body's length and the connection depend on is no client's to say twice.
-_FIXED = {"CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING", "HTTP_HOST"}
+#: What the body's length and the connection depend on is no client's to say twice; nor where he comes from, which the
+#: proxy says: his failed passwords are counted by that.
+_FIXED = {"CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING", "HTTP_HOST", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO"}
 
 
 def override(request: HttpRequest) -> None:

@@ -79,7 +79,10 @@ class TokenViews(CellViews):
         access_seconds = _seconds(form, "expires_in", ACCESS_SECONDS)
         refresh_seconds = _seconds(form, "refresh_token_expires_in", REFRESH_SECONDS)
         scopes = form.get("scope", "").split() or [tokens.ROOT]
-        kept = [scope for scope in scopes if scope != REFRESH]
+        # A token for one cell: neither a session, nor one that lives on by being used.
+        kept = [scope for scope in scopes if scope not in (REFRESH, tokens.LOGIN, tokens.SESSION)]
+        if not kept:
+            raise OAuthError("invalid_scope", "PR400-AN-0019", "Parameter [scope] is of no use for a cell.")
         access = self._token(user, kept, access_seconds)
         last, failed = cell_logins.history(cell=self.cell, user=user)
         told: dict[str, Any] = {

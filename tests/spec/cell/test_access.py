@@ -175,3 +175,33 @@ def test_the_cookie_is_secret_and_dies_with_its_token(as_nobody: CellClient) -> 
     assert told["access_token"].encode() not in cookie and told["p_cookie_peer"].encode() not in cookie
     AccessToken.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     refused(as_nobody.get(f"/cell1/__export?p_cookie_peer={told['p_cookie_peer']}"), "PR401-AU-0002")
+
+
+def test_where_somebody_comes_from_is_not_for_him_to_say(as_nobody: CellClient, settings) -> None:
+    """§3.1 lets `X-Override` replace headers; that of the proxy counts failed passwords, and stays."""
+    settings.TRUSTED_PROXY, settings.LOGIN_ATTEMPTS = True, 2
+    wrong = "Basic " + base64.b64encode(b"alice:wrong").decode()
+    codes = [
+        answer(as_nobody.get("/cell1/__export", **told), 401)["code"]
+        for told in (
+            {"authorization": wrong, "x_forwarded_for": "192.0.2.1", "x_override": f"X-Forwarded-For: 192.0.2.{n}"}
+            for n in range(3)
+        )
+    ]
+    assert codes == ["PR401-AU-0011", "PR401-AU-0011", "PR401-AU-0010"]
+    other = as_nobody.get("/cell1/__export", authorization=wrong, x_forwarded_for="192.0.2.9")
+    unauthorized(other, "PR401-AU-0011", "Authentication failed.")
+
+
+def test_a_cells_token_is_no_session(as_nobody: CellClient, alice: User) -> None:
+    """§13.2: "`expires_in` 1..3600": a token with the scope of sessions would live on, and be in no list."""
+    form = b"grant_type=password&username=alice&password=alice's+password&expires_in=60&scope="
+    told = answer(as_nobody.call("POST", "/cell1/__token", form + b"root+login+session"))
+    assert told["scope"] == "root"
+    found = tokens.token_find(told["access_token"])
+    assert found.scopes == ["root"] and tokens.token_find(told["access_token"]).expires_at == found.expires_at
+    assert found in tokens.tokens_of(alice)
+    count = AccessToken.objects.count()
+    for nothing in (b"login", b"session+refresh"):
+        refused = answer(as_nobody.call("POST", "/cell1/__token", form + nothing), 400)
+        assert refused["error"] == "invalid_scope" and AccessToken.objects.count() == count
