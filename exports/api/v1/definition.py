@@ -70,6 +70,9 @@ def _table(attribute: str, value: object, characters: tuple[str, ...], flags: tu
     delimiter = value.get("delimiter", ",")
     if characters and delimiter in (value.get("quote", '"'), value.get("escape", '"')):
         raise checks.invalid_value(f"{attribute}.delimiter", "must differ from quote and escape")
+    if value.get("formula_safe") and (value.get("quote", '"'), value.get("escape", '"')) != ('"', '"'):
+        # Spreadsheets know no other way to write a quote: a text could end its own cell and begin the next one.
+        raise checks.invalid_value(f"{attribute}.formula_safe", 'needs " as quote and as escape')
     return value
 
 
@@ -130,7 +133,7 @@ ATTRIBUTES: dict[str, Attribute] = {
     "xslt_xml_post_processing": Attribute(None, _stylesheet, nullable=True),
     "mapping": Attribute("easydb", _mapping, nullable=True),
     "all_languages": _flag,
-    "batch_size": Attribute(None, partial(checks.integer, least=0), nullable=True),
+    "batch_size": Attribute(None, partial(checks.integer, least=0, most=2**53), nullable=True),
     "filename_original": _flag,
     "filename_template": Attribute(None, checks.string, nullable=True),
     "produce_options": Attribute({"plugin": "easydb"}, _produce_options),

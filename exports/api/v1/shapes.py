@@ -99,7 +99,7 @@ _DEFINITION: dict[str, Schema] = {
     "xslt_xml_post_processing": nullable(thing("_id", _id=least(1))),
     "mapping": nullable(one_of(("easydb", "easydb_flat"))),
     "all_languages": FLAG,
-    "batch_size": nullable(least(0)),
+    "batch_size": nullable(least(0, 2**53)),
     "filename_original": FLAG,
     "filename_template": nullable(TEXT),
     "produce_options": OPEN,

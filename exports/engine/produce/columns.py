@@ -76,7 +76,7 @@ class Flattener:
             row[f"_changelog{self._sub}date_last_updated"] = document["_last_modified"]
         for name, value in block.items():
             if name not in _INNER:
-                self._put(row, name, value, linked)
+                self._put(row, f"{self._objecttype}.{name}" if name in SYSTEM_COLUMNS else name, value, linked)
         return row
 
     def _put(self, row: Row, name: str, value: Any, linked: Linked) -> None:

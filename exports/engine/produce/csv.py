@@ -8,7 +8,7 @@ from exports.engine.produce.options import Csv
 BOM = b"\xef\xbb\xbf"
 #: What makes a spreadsheet take a text for a formula, and what marks that it is none. Texts that begin with the mark
 #: get another, so that taking one mark away gives every text back.
-_FORMULA = tuple("=+-@\t\r＝＋－＠'")
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠'")
 _MARK = "'"
 #: Rows are handed on in pieces of so many.
 _ROWS = 200

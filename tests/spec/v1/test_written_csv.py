@@ -187,7 +187,7 @@ def test_changelog(as_alice: V1, shelf: Cell) -> None:
     assert not any(name.startswith("_changelog") for name in one(as_alice))
 
 
-PAYLOADS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "＝1", "'quoted", "plain", "a=1", "", "-"]
+PAYLOADS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "'quoted", "plain", "a=1", "", "-"]
 
 
 def test_formula_safe(as_alice: V1, shelf: Cell) -> None:
@@ -196,7 +196,7 @@ def test_formula_safe(as_alice: V1, shelf: Cell) -> None:
     put_documents(shelf, [("a", "1", {**keys, "=key": "x", "number": -5})])
     raw, safe = one(as_alice), one(as_alice, {"formula_safe": True})
     assert {name: raw.get(name, "") for name in keys} == keys
-    assert not [value for value in safe.values() if value[:1] in tuple("=+@\t\r＝＋－＠") and value]
+    assert not [value for value in safe.values() if value[:1] in tuple("=+@\t\r\n＝＋－＠") and value]
     assert {name: safe.get(name, "").removeprefix("'") for name in keys} == keys
     assert safe["number"] == "-5" and safe["'=key"] == "x"
 
@@ -206,3 +206,13 @@ def test_each_file_has_its_own_columns(as_alice: V1, shelf: Cell) -> None:
     put_documents(shelf, [("a", "1", {"x": 1}), ("a", "2", {"y": 2})])
     first, second = (data.partition(b"\r\n")[0] for data in exported(as_alice, csv={}, batch_size=1).values())
     assert (b'"x"' in first, b'"y"' in first, b'"x"' in second, b'"y"' in second) == (True, False, False, True)
+
+
+def test_what_people_call_like_a_system_column_is_not_taken_for_it(as_alice: V1, shelf: Cell) -> None:
+    """§8.4: system columns tell the object; a field of its own goes under its objecttype's name."""
+    fake = {"_system_object_id": 999, "_uuid": "fake", "_objecttype": "b", "_last_modified": "never", "_changelog": "x"}
+    put_documents(shelf, [("a", "1", fake)])
+    row = one(as_alice, {"include_changelog": True})
+    assert (row["_objecttype"], row["_uuid"]) == ("a", "1")
+    assert row["_system_object_id"] == str(Document.objects.get().pk)
+    assert {f"a.{name}": str(value) for name, value in fake.items()}.items() <= row.items()
