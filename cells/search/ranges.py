@@ -1,14 +1,14 @@
 """`range` and `changelog_range` (`spec/v1.md §7.4`)."""
 
 import json
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from cells.search import refusals
 from cells.search.dates import instant, looks_like_a_date
 from cells.search.fields import CREATED, MODIFIED, TIMES, Scope
 from cells.search.refusals import SearchRefused
-from cells.search.terms import Clause, of_numbers
+from cells.search.terms import Clause, of_dates, of_numbers
 
 #: (operator, value) of each bound that is given.
 _Bounds = list[tuple[str, Any]]
@@ -47,14 +47,25 @@ def range_(scope: Scope, where: str, element: dict[str, Any], languages: list[st
     values = scope.values(f"{where}.field", field, languages)
     test = f"EXISTS (SELECT FROM {values} f WHERE {_test(scope, bounds, is_date)})"
     guard = scope.may_hold(field, " && ".join(_guards(bounds, is_date)))
-    return Clause(test, _terms(scope, field, given), guard)
+    return Clause(test, _terms(scope, field, given, is_date), guard)
 
 
-def _terms(scope: Scope, field: str, given: dict[str, Any]) -> str | None:
-    """Numbers of the body alone: those of the columns are not among its words."""
-    if not all(map(refusals.is_number, given.values())) or not scope.is_body(field):
+def _terms(scope: Scope, field: str, given: dict[str, Any], is_date: bool) -> str | None:
+    """Numbers and dates of the body alone: those of the columns are not among its words."""
+    if not scope.is_body(field):
         return None
-    return of_numbers(given.get("from"), given.get("to"))
+    low, high = given.get("from"), given.get("to")
+    if is_date:
+        return of_dates(low and _day(low, last=False), high and _day(high, last=True))
+    return of_numbers(low, high) if all(map(refusals.is_number, given.values())) else None
+
+
+def _day(text: str, *, last: bool) -> date | None:
+    """The first or last day that a document may write for this moment; None is any."""
+    try:
+        return (instant(text, last=last) + (_ZONES_APART if last else -_ZONES_APART)).date()
+    except OverflowError:  # there is no day before the year 1, nor after 9999
+        return None
 
 
 def _test(scope: Scope, bounds: _Bounds, is_date: bool) -> str:
@@ -78,14 +89,10 @@ def _guards(bounds: _Bounds, is_date: bool) -> list[str]:
         return [f"@ {sign} {json.dumps(value)}" for sign, value in bounds]
     guards = ['@.type() == "string"']
     for sign, value in bounds:
-        try:
-            if sign.startswith(">"):
-                day = (instant(value, last=False) - _ZONES_APART).date().isoformat()
-                guards.append(f'(@ >= "{day}" || @ == "{day[:7]}" || @ == "{day[:4]}")')
-            else:
-                guards.append(f'@ < "{(instant(value, last=True) + _ZONES_APART).date().isoformat()}~"')
-        except OverflowError:  # there is no day before the year 1, nor after 9999
-            continue
+        last = sign.startswith("<")
+        if day := _day(value, last=last):
+            text = day.isoformat()
+            guards.append(f'@ < "{text}~"' if last else f'(@ >= "{text}" || @ == "{text[:7]}" || @ == "{text[:4]}")')
     return guards
 
 

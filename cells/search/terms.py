@@ -6,6 +6,7 @@ Both may find too many documents, never too few: whoever is found by them is ask
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +19,8 @@ _KEY, _FINE = 26, 4
 Number = int | float
 #: In place of the words of a document that has too many of them.
 _ANY = "'!'"
+#: Of a document that holds something like a range of dates.
+_SPAN = "'@~'"
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,22 @@ def of_numbers(low: Number | None, high: Number | None) -> str | None:
     return any_of(f"'{start}':*" for start in some)
 
 
+def of_dates(first: date | None, last: date | None) -> str | None:
+    """Of a document that holds a date of these days, or a range of dates; `migrations/0008_date_terms.py` writes both.
+    A year stands for its first day, as a month does."""
+    least = "00000000" if first is None else first.isoformat().replace("-", "")
+    most = "99999999" if last is None else last.isoformat().replace("-", "")
+    return any_of([_SPAN, *(f"'@{start}':*" for start in _between(least, most))])
+
+
 def _beginnings(sign: str, low: Number, high: Number | None) -> list[str]:
-    least, most = _key(low), "9" * _KEY if high is None else _key(high, "9")
-    alike = next((at for at in range(_KEY) if least[at] != most[at]), _KEY)
-    return [sign + start for start in _covered(least[: alike + _FINE], most[: alike + _FINE])]
+    most = "9" * _KEY if high is None else _key(high, "9")
+    return [sign + start for start in _between(_key(low), most)]
+
+
+def _between(least: str, most: str) -> list[str]:
+    alike = next((at for at, digit in enumerate(least) if digit != most[at]), len(least))
+    return _covered(least[: alike + _FINE], most[: alike + _FINE])
 
 
 def _key(size: Number, fill: str = "0") -> str:

@@ -2,11 +2,19 @@
 
 import random
 import re
+from datetime import date
+from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 
-from cells.search.terms import all_of, any_of, in_cells, of_numbers, of_value, of_words
+from cells.search import compile
+from cells.search.dates import instant
+from cells.search.indexing import terms_update
+from cells.search.terms import all_of, any_of, in_cells, of_dates, of_numbers, of_value, of_words
+from tests.cells.searching import found
+from tests.factories import make_cell, put_documents
 
 
 @pytest.mark.parametrize(
@@ -24,6 +32,8 @@ from cells.search.terms import all_of, any_of, in_cells, of_numbers, of_value, o
         (any_of("'word'" for _ in range(5000)), None),
         (of_numbers(5000, 5099), "'+00000450':*"),
         (of_numbers(10, 5), None),
+        (of_dates(date(2020, 5, 1), date(2020, 5, 3)), "('@~' | '@20200501':* | '@20200502':* | '@20200503':*)"),
+        (of_dates(date(9700, 1, 1), None), "('@~' | '@97':* | '@98':* | '@99':*)"),
     ],
 )  # fmt: skip
 def test_a_question_to_the_index(asked: str | None, expected: str | None) -> None:
@@ -58,3 +68,52 @@ def test_every_number_of_a_range_is_among_what_is_asked_for(db: None) -> None:
         told = [row[0] for row in cursor.fetchall()]
     assert [case for case, is_found in zip(cases, told, strict=True) if not is_found] == []
     assert all(len(asked) < 2000 for asked, _, _ in cases)
+
+
+def dates(rng: random.Random) -> str:
+    day = f"{rng.choice((1, 1999, 2020, 2020, 2021, 9999)):04}-{rng.randrange(1, 13):02}-{rng.randrange(1, 29):02}"
+    zone = rng.choice(("", "Z", "+14:00", "-1400"))
+    return rng.choice((day[:4], day[:7], day, f"{day}T23:59{zone}", f"{day} 00:00:00.5{zone}"))
+
+
+def test_every_date_of_a_range_is_among_what_is_asked_for(db: None) -> None:
+    rng = random.Random(7)
+    cases = []
+    while len(cases) < 2000:
+        low, inside, high = (dates(rng) for _ in range(3))
+        given = rng.choice(({"from": low, "to": high}, {"from": low}, {"to": high}))
+        try:
+            moment = instant(inside, last=False)
+            is_in = (
+                instant(given.get("from", inside), last=False) <= moment <= instant(given.get("to", inside), last=True)
+            )
+        except OverflowError:
+            continue
+        if is_in:
+            zone = rng.choice(("UTC", "Pacific/Kiritimati", "Etc/GMT+12"))
+            element = {"type": "range", "field": "a.b", **given}
+            cases.append((compile({"search": [element], "timezone": zone}, instance="here").terms, inside))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT cells_terms(1, jsonb_build_object('x', ARRAY[n]), '') @@ q::tsquery"
+            " FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY u(q, n, at) ORDER BY at",
+            [[asked for asked, _ in cases], [inside for _, inside in cases]],
+        )
+        told = [row[0] for row in cursor.fetchall()]
+    assert [case for case, is_found in zip(cases, told, strict=True) if not is_found] == []
+    assert all(len(asked) < 3000 for asked, _ in cases)
+
+
+def test_a_document_of_more_numbers_than_a_tsvector_holds_is_found_all_the_same(alice: User) -> None:
+    cell = make_cell(alice)
+    numbers = random.Random(1).sample(range(10_000, 100_000), 80_000)
+    put_documents(cell, [("list", "long", {"n": numbers, "t": "last"}), ("list", "short", {"n": 1, "t": "first"})])
+    terms_update()
+
+    def one(**element: Any) -> set[str]:
+        return found(cell, {"search": [element]})
+
+    assert one(type="in", fields=["n"], **{"in": [numbers[0]]}) == {"long"}
+    assert one(type="range", field="n", **{"from": numbers[1], "to": numbers[1]}) == {"long"}
+    assert one(type="match", string="last") == {"long"}
+    assert one(type="match", string="first") == {"short"}
