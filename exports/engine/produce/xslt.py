@@ -12,9 +12,9 @@ from time import monotonic
 from exports.engine.notes import Notes
 
 _CHILD = Path(__file__).with_name("xslt_child.py")
-#: For one file. A stylesheet that needs longer so often is not tried again.
+#: For one file. A stylesheet that needs longer, or ends its process, so often is not tried again.
 SECONDS = 20.0
-LATE = 3
+LOST = 3
 #: Between two heartbeats of whoever waits.
 _BEAT = 0.5
 
@@ -31,7 +31,7 @@ class Stylesheet:
     ) -> None:
         self._text, self._limit, self._notes, self._tick, self._seconds = text, limit, notes, tick, seconds
         self._child: subprocess.Popen[bytes] | None = None
-        self._late = 0
+        self._lost = 0
         self._useless = ""
 
     def apply(self, name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -65,8 +65,8 @@ class Stylesheet:
             return self._asked(data)
         except _Failed as error:
             self._warn(name, str(error))
-            if self._late == LATE:
-                self._useless = f"it took too long {LATE} times"
+            if self._lost == LOST:
+                self._useless = f"it took too long or broke off {LOST} times"
                 self._notes.warn(f"The stylesheet was not applied to the files behind that: {self._useless}.")
             return data
 
@@ -93,6 +93,7 @@ class Stylesheet:
             size = int.from_bytes(self._read(child.stdout.fileno(), 8, until))
             answer = self._read(child.stdout.fileno(), size, until)
         except (BrokenPipeError, EOFError):
+            self._lost += 1
             self.close()
             raise _Failed("it took more memory than it may, or broke off") from None
         if answer[:1] != b"+":
@@ -105,7 +106,7 @@ class Stylesheet:
             if not select.select([fd], [], [], _BEAT)[0]:
                 self._tick()
                 if monotonic() > until:
-                    self._late += 1
+                    self._lost += 1
                     self.close()
                     raise _Failed(f"it took longer than {self._seconds:g} s")
                 continue

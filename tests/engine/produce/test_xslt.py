@@ -1,13 +1,15 @@
 """Stylesheets of users: what they may not do, and that a run goes on whatever they do."""
 
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from exports.engine.notes import Notes
 from exports.engine.produce import xslt
-from exports.engine.produce.xslt import LATE, Stylesheet
+from exports.engine.produce.xslt import LOST, Stylesheet
 
 XSL = 'xmlns:xsl="http://www.w3.org/1999/XSL/Transform"'
 DATA = b"<objects><book>secret of nobody</book></objects>"
@@ -103,13 +105,51 @@ def test_what_takes_too_long_is_ended_and_not_tried_for_ever(notes: Notes, monke
     monkeypatch.setattr(xslt.subprocess, "Popen", popen)
     beats: list[int] = []
     style = Stylesheet(SLOW, 1_000_000, notes, lambda: beats.append(1), 1.0)
-    for number in range(LATE + 3):
+    for number in range(LOST + 3):
         assert b"".join(style.apply(f"{number}.xml", [DATA])) == DATA
-    assert len(started) == LATE and all(child.returncode is not None for child in started)
+    assert len(started) == LOST and all(child.returncode is not None for child in started)
     assert beats
     assert "it took longer than 1 s" in notes.sentences()[0]
-    assert f"it took too long {LATE} times" in notes.sentences()[-1]
+    assert f"it took too long or broke off {LOST} times" in notes.sentences()[-1]
     style.close()
+
+
+def test_who_ends_the_process_is_not_tried_for_ever(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sheet that takes all memory a thousand times would need hours for a package of files."""
+    real = subprocess.Popen
+    started: list[subprocess.Popen[bytes]] = []
+    style = Stylesheet(sheet("<r/>"), 1_000_000, notes, lambda: None)
+
+    def popen(*args: object, **options: object) -> subprocess.Popen[bytes]:
+        started.append(real(*args, **options))
+        return started[-1]
+
+    monkeypatch.setattr(xslt.subprocess, "Popen", popen)
+    asked = style._asked
+
+    def killed(data: bytes) -> bytes:
+        if data == DATA:
+            started[-1].kill()
+            started[-1].wait()
+        return asked(data)
+
+    monkeypatch.setattr(style, "_asked", killed)
+    for number in range(LOST + 3):
+        assert b"".join(style.apply(f"{number}.xml", [DATA])) == DATA
+    assert len(started) == LOST
+    assert f"broke off {LOST} times" in notes.sentences()[-1]
+    style.close()
+
+
+def test_a_process_that_nobody_waits_for_ends_by_itself() -> None:
+    """Whoever waits may be killed while a sheet loops."""
+    code = xslt._CHILD.read_text().replace("SECONDS = 60", "SECONDS = 1")
+    child = subprocess.Popen([sys.executable, "-I", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    assert child.stdin is not None
+    child.stdin.write(b"".join(len(text).to_bytes(8) + text for text in (SLOW, DATA)))
+    child.stdin.flush()
+    assert child.wait(timeout=120) == -signal.SIGXCPU
+    child.stdin.close()
 
 
 def test_who_is_told_to_stop_meanwhile_leaves_no_process(notes: Notes) -> None:
