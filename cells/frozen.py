@@ -70,7 +70,7 @@ ROWS_OF_OBJECTS = """
 """
 FILES_AT = """
     SELECT f.path, f.id, f.size, (extract(epoch FROM f.mtime) * 1000000)::bigint, f.executable, f.sha256,
-           b.crc32, b.encoding, b.stored_size, b.stored_crc32, f.content_type, f.updated_at
+           b.crc32, b.encoding, b.stored_size, b.stored_crc32, f.content_type, greatest(f.updated_at, c.switched_at)
     FROM cells_file f JOIN cells_cell c ON c.id = f.cell_id AND c.generation = f.generation
     JOIN cells_blob b ON b.sha256 = f.sha256
     WHERE f.cell_id = %(cell)s AND left(f.path, 300) = ANY(%(starts)s) AND f.path = ANY(%(paths)s)

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import connections
+from django.utils import timezone
 
 from cells import writing
 from cells.models import Cell
 from cells.quota import cell_writing
 from exports.engine.manifest import NAME
 from exports.models import Event, Export, Run
-from exports.services import exports, lifecycle, manifest, retention, running
+from exports.services import downloads, exports, lifecycle, manifest, retention, running
 from exports.states import RunState
 from tests.factories import make_cell, put_documents, put_file, put_files
 
@@ -76,8 +77,6 @@ def test_of_a_doctype_only_the_new_documents_are_there(export: Export, cell: Cel
     put_documents(cell, [("book", "b2", {"title": "two"}), ("book", "b3", {"title": "three"})])
     run(export)
     done = export.runs.latest("pk")
-    from exports.services import downloads
-
     opened = downloads.open_entry(run=done, path="documents/book.json")
     text = b"".join(opened.chunks(0, opened.length))
     assert b'"count": 2' in text and b'"two"' in text and b'"three"' in text and b'"one"' not in text
@@ -226,3 +225,19 @@ def test_packages_hold_what_is_new(export: Export, cell: Cell) -> None:
     put_documents(cell, [("film", "f2", {"title": "new"})])
     [name] = run(export)
     assert name == f"changes/{cell.documents.get(doc_id='f2').pk}@local.xml"
+
+
+def test_after_a_switch_the_data_tells_where_the_files_lie(cell: Cell, alice: User) -> None:
+    """A generation that is shown counts as new, files as well as what is said of them."""
+    put_documents(cell, [("film", "f2", {"still": {"_file": "/old.txt"}})])
+    options: dict[str, Any] = {"cells": None, "transports": [], "schedules": []}
+    definition = {"search": {"objecttypes": ["film"]}, "json": True, "batch_size": 0}
+    export = exports.export_create(
+        owner=alice, type="export_incremental", name="changes", definition=definition, **options
+    )
+    assert "old.txt" in run(export)
+    Cell.objects.update(switched_at=timezone.now())
+    names = run(export)
+    [data] = [name for name in names if name.startswith("changes/")]
+    opened = downloads.open_entry(run=export.runs.latest("pk"), path=data)
+    assert "old.txt" in names and b'"path":"../old.txt"' in b"".join(opened.chunks(0, opened.length))

@@ -17,7 +17,9 @@ All but `_file`, `_id` and `versions` may be absent.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from cells.errors import NameRefused
 from cells.frozen import Snapshot
+from cells.validators import normal_path
 from exports.engine.entries import Entry
 from exports.engine.names import Names
 from exports.engine.notes import Notes
@@ -86,6 +88,14 @@ def file_fields(document: Document) -> Iterable[FileField]:
     found: list[FileField] = []
     _find(document.block, "", found)
     return found
+
+
+def path_of(given: str) -> str:
+    """The path in the cell that `_file` means; "" is that of no file."""
+    try:
+        return normal_path(given)
+    except NameRefused:
+        return ""
 
 
 def references(value: Any) -> list[dict[str, Any]]:

@@ -5,13 +5,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from cells.errors import NameRefused
 from cells.mediatypes import class_of
-from cells.validators import normal_path
 from exports.engine.entries import FILE_MODE, Entry
 from exports.engine.freeze import EMPTY_SHA256
 from exports.engine.images.pictures import Pictures
-from exports.engine.layouts.assets import AssetsMaker, Document, FileField, Place, file_fields
+from exports.engine.layouts.assets import AssetsMaker, Document, FileField, Place, file_fields, path_of
 from exports.engine.layouts.filenames import Naming, Shipped
 from exports.engine.layouts.rules import Candidate, FieldRule, Link, Rules, Version
 from exports.engine.layouts.shipping import known_of, replace
@@ -113,11 +111,7 @@ class RuledFiles:
     def _known(self, asked: Iterable[tuple[int, str]]) -> dict[tuple[int, str], Found]:
         by_cell: dict[int, dict[str, list[str]]] = {}
         for cell_id, given in asked:
-            try:
-                path = normal_path(given)
-            except NameRefused:
-                continue
-            by_cell.setdefault(cell_id, {}).setdefault(path, []).append(given)
+            by_cell.setdefault(cell_id, {}).setdefault(path_of(given), []).append(given)
         known = {}
         for cell_id, paths in by_cell.items():
             for row in self._place.snapshot.files_at(cell_id, sorted(paths)):

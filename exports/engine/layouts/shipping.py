@@ -8,7 +8,7 @@ from typing import Any
 from cells.mediatypes import class_of
 from exports.engine.entries import Entry
 from exports.engine.freeze import cell_entries
-from exports.engine.layouts.assets import AssetsMaker, Document, FileField, Place, file_fields
+from exports.engine.layouts.assets import AssetsMaker, Document, FileField, Place, file_fields, path_of
 from exports.engine.names import Names
 
 
@@ -62,13 +62,13 @@ class AllFiles:
         fields = [(document.cell_id, field) for document in documents for field in file_fields(document)]
         known: dict[tuple[int, str], dict[str, Any]] = {}
         for cell_id in {cell_id for cell_id, _ in fields}:
-            paths = {file["_file"] for cell, field in fields if cell == cell_id for file in field.files}
+            paths = {path_of(file["_file"]) for cell, field in fields if cell == cell_id for file in field.files}
             for row in self._place.snapshot.files_at(cell_id, sorted(paths)):
                 known[cell_id, row[0]] = self._facts(cell_id, row, folder)
         for cell_id, field in fields:
             files = []
             for file in field.files:
-                found = known.get((cell_id, file["_file"]))
+                found = known.get((cell_id, path_of(file["_file"])))
                 files.append({**file, **found} if found else file)
             replace(field, files)
         yield from ()
