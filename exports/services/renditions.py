@@ -28,6 +28,8 @@ KEEP = timedelta(days=30)
 #: So long it is believed that nothing can be made of a content: the two passes of a run ask twice.
 BELIEVED = timedelta(hours=1)
 _USED_AGAIN = timedelta(days=1)
+#: Bytes: all pixels that a picture may have, in four colours of 16 bits, fit in. What is larger is not even copied.
+LARGEST = 1 << 30
 _SWEEP = """
     DELETE FROM exports_rendition r WHERE used_at < %s OR (sha256 = '' AND recipe <> '' AND made_at < %s)
         OR NOT EXISTS (SELECT FROM cells_blob b WHERE b.sha256 = r.source)
@@ -96,6 +98,8 @@ class Renditions:
         with _Scratch() as source:
             try:
                 blob = Blob.objects.get(pk=sha256)
+                if blob.size > LARGEST:
+                    return {"reason": f"it has {blob.size:,} bytes, and a picture may have {LARGEST:,}"}
                 with source.open("wb") as plain:
                     for piece in BlobStore().open(blob):
                         plain.write(piece)

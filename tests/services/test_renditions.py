@@ -67,6 +67,19 @@ def test_why_nothing_could_be_made_is_believed_for_an_hour(alice: User, painted:
     assert list((store / "runs").iterdir()) == []
 
 
+def test_what_is_too_large_for_a_picture_is_not_even_copied(
+    source: str, painted: list[Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A film of 100 GB may be called image/png."""
+    monkeypatch.setattr("exports.services.renditions.LARGEST", 100)
+    opened: list[object] = []
+    monkeypatch.setattr(BlobStore, "open", lambda self, blob: opened.append(blob) or iter(()))
+    assert "and a picture may have 100" in str(make(source))
+    with Renditions() as renditions:
+        assert renditions.measured(source) == {}
+    assert opened == painted == []
+
+
 def test_measures_are_taken_once(source: str, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     text = put_file(make_cell(alice, "other"), "a.txt", b"text").blob_id
     with Renditions() as renditions:
