@@ -42,6 +42,8 @@ def notification_send(*, notification_id: int) -> bool:
     about = ("run__export", "run__owner", "imported__owner", "imported__cell")
     row = Notification.objects.select_related(*about).get(pk=notification_id)
     try:
+        if row.attempts > TRIES:  # nobody was left to tell how the others ended
+            raise TransportError("Every try broke off.", permanent=True)
         address = _send(row)
     except TransportError as error:
         _fail(row, str(error), permanent=error.permanent)

@@ -207,6 +207,18 @@ def test_a_worker_that_died_with_the_mail_in_its_hands_leaves_it_to_another_one(
     assert (notifications_requeue(), send_all(), len(inbox.mails)) == (1, [True], 1)
 
 
+def test_a_mail_that_breaks_whoever_sends_it_is_given_up(inbox: Inbox, cell: Cell, alice: User, monkeypatch) -> None:
+    ran(made(alice))
+    monkeypatch.setattr("django.core.mail.EmailMultiAlternatives.send", _interrupt)
+    for _ in range(TRIES):
+        with pytest.raises(KeyboardInterrupt):
+            send_all()
+        Notification.objects.update(next_at=timezone.now())
+    assert (send_all(), notifications_requeue()) == ([False], 0)
+    row = Notification.objects.get()
+    assert (row.next_at, row.sent_at, row.error) == (None, None, "Every try broke off.")
+
+
 def _interrupt(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
