@@ -6,7 +6,7 @@ from typing import NamedTuple
 from django.db import connection
 
 from cells.models import Cell
-from cells.restoring import RestoredDocument, documents_stage
+from cells.restoring import BODY, RestoredDocument, documents_stage
 
 #: Names told one by one; beyond, only their number.
 TOLD = 1_000
@@ -20,9 +20,9 @@ _PREPARE = """
     ANALYZE other_files; ANALYZE other_documents
 """
 _DROP = "DROP TABLE pg_temp.other_files, pg_temp.other_documents"
-_ADD_DOCUMENTS = """
-    INSERT INTO other_documents SELECT doctype, doc_id, md5((line #> body)::text) FROM documents_restore
-"""
+_ADD_DOCUMENTS = f"""
+    INSERT INTO other_documents SELECT doctype, doc_id, md5(({BODY})::text) FROM documents_restore
+"""  # noqa: S608
 _HERE = """cells_file f WHERE f.cell_id = %(cell)s AND f.generation = %(generation)s"""
 _SAME = "left(f.path, 300) = left(o.path, 300) AND f.path = o.path"
 _DOCUMENTS_HERE = "cells_document d WHERE d.cell_id = %(cell)s AND d.generation = %(generation)s"

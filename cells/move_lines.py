@@ -6,9 +6,20 @@ that only imports write, {"path", "size", "mtime" in µs, "doc"} by id.
 """
 
 import hashlib
+import re
+from typing import Any
 
 KEPT = "_cell.movefile"
 ROOT, TRASH, TRASH_PATH = "io.cozy.files.root-dir", "io.cozy.files.trash-dir", ".cozy_trash"
+
+#: Ids stand in cursors, which clients put into URLs as they are.
+FILE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def is_kept(doc_id: str, body: dict[str, Any]) -> bool:
+    """Whether a document of KEPT is as our imports write it; another could become any name in an archive."""
+    kinds = {name: type(value) for name, value in body.items()}
+    return bool(FILE_ID.fullmatch(doc_id)) and kinds == {"path": str, "size": int, "mtime": int, "doc": dict}
 
 
 def id_of(path: str) -> str:
@@ -25,10 +36,13 @@ def _micros(column: str) -> str:
     return f"(extract(epoch FROM {column}) * 1000000)::bigint"
 
 
+#: Two imports that were joined may have kept something of one path each: the first counts.
 _KEPT = f"""
-    LEFT JOIN cells_document {{name}} ON {{name}}.cell_id = f.cell_id AND {{name}}.generation = f.generation
-        AND {{name}}.doctype = '{KEPT}' AND {{name}}.body ->> 'path' = f.{{column}}
-"""
+    LEFT JOIN (SELECT DISTINCT ON (generation, body ->> 'path') generation, body ->> 'path' AS path, doc_id, body
+        FROM cells_document WHERE cell_id = %(cell)s AND doctype = '{KEPT}'
+        ORDER BY generation, body ->> 'path', doc_id
+    ) {{name}} ON {{name}}.generation = f.generation AND {{name}}.path = f.{{column}}
+"""  # noqa: S608
 _FROM = f"""
     FROM cells_file f JOIN cells_cell c ON c.id = f.cell_id AND c.generation = f.generation
     {_KEPT.format(name="k", column="path")} {_KEPT.format(name="p", column="folder")}

@@ -19,24 +19,28 @@ _DATA_ERRORS = (psycopg.DataError, DataError)
 
 _STAGE = """
     CREATE TEMP TABLE IF NOT EXISTS documents_restore (doctype text COLLATE "C", doc_id text COLLATE "C", rev text,
-        created_at timestamptz, updated_at timestamptz, body text[], without text[], line jsonb);
+        created_at timestamptz, updated_at timestamptz, body text[], without text[], dropped text[], line jsonb);
     ALTER TABLE documents_restore ALTER line SET STORAGE EXTERNAL;
     TRUNCATE documents_restore
 """
 _COPY = "COPY documents_restore FROM STDIN"
-_STORE = """
+#: What is stored of a line.
+BODY = """
+    CASE WHEN dropped IS NOT NULL THEN (line #> body) - dropped
+         WHEN without IS NULL THEN line #> body
+         ELSE (line #> body) #- (without || '{HashedCredential}') #- (without || '{HashAlgorithm}')
+              #- (without || '{HashAttributes}') END
+"""
+_STORE = f"""
     WITH body AS MATERIALIZED (
-        SELECT doctype, doc_id, rev, created_at, updated_at, CASE WHEN without IS NULL THEN line #> body
-            ELSE (line #> body) #- (without || '{HashedCredential}') #- (without || '{HashAlgorithm}')
-                 #- (without || '{HashAttributes}') END AS body
-        FROM documents_restore
+        SELECT doctype, doc_id, rev, created_at, updated_at, {BODY} AS body FROM documents_restore
     )
     INSERT INTO cells_document (cell_id, generation, doctype, doc_id, rev, body, created_at, updated_at)
     SELECT %(cell)s, %(generation)s, doctype, doc_id,
-           CASE WHEN rev ~ '^[1-9][0-9]{0,14}-[0-9A-Za-z]{1,40}$' THEN rev ELSE '1-' || md5(body::text) END,
+           CASE WHEN rev ~ '^[1-9][0-9]{{0,14}}-[0-9A-Za-z]{{1,40}}$' THEN rev ELSE '1-' || md5(body::text) END,
            body, created_at, updated_at FROM body
     ON CONFLICT (cell_id, generation, doctype, doc_id) DO NOTHING RETURNING doctype, doc_id
-"""
+"""  # noqa: S608
 
 
 _VERSION = """
@@ -51,7 +55,8 @@ _VERSION = """
 class RestoredDocument(NamedTuple):
     """`line` is JSON that was checked (`cells.lines.checked_json`); the body stands in it at the keys `body`.
 
-    A `rev` that could not be ours is made anew. `without`: keys of the object whose hashes of passwords stay away.
+    A `rev` that could not be ours is made anew. `without`: keys of the object whose hashes of passwords stay away;
+    `dropped`: keys of the body that do.
     """
 
     #: For people: where it was found.
@@ -64,6 +69,7 @@ class RestoredDocument(NamedTuple):
     body: tuple[str, ...]
     line: str
     without: tuple[str, ...] | None = None
+    dropped: tuple[str, ...] | None = None
 
 
 def documents_restore(
@@ -90,9 +96,9 @@ def documents_stage(batch: list[RestoredDocument]) -> None:
         cursor.execute(_STAGE)
         with cursor.copy(_COPY) as copy:
             for each in batch:
-                body, without = list(each.body), list(each.without) if each.without is not None else None
+                keys = (None if value is None else list(value) for value in (each.body, each.without, each.dropped))
                 times = each.created_at, each.updated_at
-                copy.write_row((each.doctype, each.doc_id, each.rev, *times, body, without, each.line))
+                copy.write_row((each.doctype, each.doc_id, each.rev, *times, *keys, each.line))
 
 
 def documents_batched(documents: Iterable[RestoredDocument]) -> Iterator[list[RestoredDocument]]:

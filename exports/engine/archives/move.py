@@ -14,9 +14,9 @@ import orjson
 
 from cells.errors import NameRefused
 from cells.loading import LoadItem
-from cells.move_lines import KEPT, ROOT, TRASH, TRASH_PATH, id_of
+from cells.move_lines import FILE_ID, KEPT, ROOT, TRASH, TRASH_PATH, id_of
 from cells.restoring import RestoredDocument, VersionItem
-from cells.validators import doctype_name, document_id
+from cells.validators import LONGEST_PATH, doctype_name, document_id
 from exports.engine.archives.base import Archive, Content, Member
 from exports.engine.archives.layout import LONGEST, Restore, checked_line, checked_path, lines, microseconds, moment
 from exports.engine.archives.ours import manifest_of
@@ -39,10 +39,11 @@ PROGRAMS = {"io.cozy.apps": "slug", "io.cozy.konnectors": "slug", "io.cozy.accou
 CONTACTS, TRIGGERS = "io.cozy.contacts", "io.cozy.triggers"
 #: CouchDB's own keys, and ours, which are columns.
 _INTERNAL = ("_id", "_rev", "_attachments", "_conflicts", "_deleted_conflicts", "_revisions", "_revs_info")
+#: Programs and notes of CouchDB.
+_COUCHDB = ("_design/", "_local/")
 #: Certified flags that another server cannot vouch for.
 _UNTRUSTED = ("carbonCopy", "electronicSafe")
 _NO_CONTENT = "No content for file"
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SIZE = re.compile(r"[0-9]{1,18}")
 #: Told one by one; more are counted.
 _TOLD = 1000
@@ -52,14 +53,15 @@ _TABLES = (
     " md5 BLOB, doc TEXT, part INTEGER, member TEXT, path TEXT)",
     "CREATE TABLE version (id TEXT PRIMARY KEY, file TEXT, mtime INTEGER, md5 BLOB, part INTEGER, member TEXT)",
 )
-#: Each directory whose parent's path is known gets its own, until none is left: archives need not be in order.
-_PATHS = """
+#: Each directory whose parent's path is known gets its own, until none is left: archives need not be in order. One that
+#: is deeper than any path may be gets none: their lengths would grow with the square of their number.
+_PATHS = f"""
     WITH RECURSIVE found (id, path) AS (
-        SELECT ?, '' UNION
+        SELECT ?, '' UNION ALL
         SELECT d.id, CASE f.path WHEN '' THEN '' ELSE f.path || '/' END || d.name
-        FROM found f JOIN directory d ON d.parent = f.id)
-    UPDATE directory SET path = (SELECT path FROM found f WHERE f.id = directory.id)
-"""
+        FROM found f JOIN directory d ON d.parent = f.id WHERE length(f.path) < {LONGEST_PATH})
+    UPDATE directory SET path = found.path FROM found WHERE found.id = directory.id
+"""  # noqa: S608
 
 
 _ALL = """
@@ -223,12 +225,12 @@ class MoveRestore(Restore):
         if doctype in SKIPPED:
             self.skipped[doctype] += 1
             return None
-        told = _told(part, member)
+        told, line = _read(part, member)
         if self._is_skipped(doctype, told):
             self.skipped[doctype] += 1
             return None
         if doctype == CONTACTS and told.get("me") is True and self._email:
-            told["email"] = [{"address": self._email, "primary": True}]
+            line = orjson.dumps(told | {"email": [{"address": self._email, "primary": True}]})
         doc_id = told["_id"]
         stored = doctype.removeprefix(RENAMED)
         called = stored if stored != doctype and archive_doctype(stored) == doctype else doctype
@@ -237,13 +239,11 @@ class MoveRestore(Restore):
             document_id(doc_id)
         except NameRefused as refusal:
             raise ArchiveRefused(entry=member.name[:200], reason=str(refusal)) from refusal
-        if called == KEPT or doc_id.startswith("_"):
+        if called == KEPT or doc_id.startswith(_COUCHDB):
             raise ArchiveRefused(entry=member.name[:200], reason="its id or doctype is reserved")
-        body = {key: value for key, value in told.items() if key not in _INTERNAL}
-        body = body.get("_value") if body.keys() == {"_value"} else body
         changed = moment(_time(_changed(told)))
-        line = orjson.dumps(body).decode()
-        return RestoredDocument(member.name, called, doc_id, None, changed, changed, (), line)
+        text = line.decode()  # as it is: numbers keep their digits
+        return RestoredDocument(member.name, called, doc_id, None, changed, changed, (), text, dropped=_INTERNAL)
 
     def _is_skipped(self, doctype: str, told: dict[str, Any]) -> bool:
         if doctype in PROGRAMS:
@@ -267,8 +267,10 @@ def is_move(archive: Archive) -> bool:
     if closing is None:
         return True
     with archive.open(closing) as content:
-        (_, _), (_, line) = islice(lines(content, closing.name), 2)
-    first = checked_line(closing.name, 2, line.removesuffix(b","))
+        begun = [line for _, line in islice(lines(content, closing.name), 2)]
+    if len(begun) < 2:
+        return False
+    first = checked_line(closing.name, 2, begun[1].removesuffix(b","))
     return first.get("name") == INSTANCE and first.get("generated") is True
 
 
@@ -302,14 +304,19 @@ def _data(part: Archive) -> Iterator[tuple[str, Member]]:
 
 
 def _told(part: Archive, member: Member) -> dict[str, Any]:
-    """The object, which has a text as `_id`."""
+    return _read(part, member)[0]
+
+
+def _read(part: Archive, member: Member) -> tuple[dict[str, Any], bytes]:
+    """The object, which has a text as `_id`, and its text."""
     if member.size > LONGEST:
         raise ArchiveRefused(entry=member.name[:200], reason=f"a document longer than {LONGEST} bytes")
     with part.open(member) as content:
-        told = checked_line(member.name, 1, content.read(member.size + 1))
+        line = content.read(member.size + 1)
+    told = checked_line(member.name, 1, line)
     if not isinstance(told.get("_id"), str):
         raise ArchiveRefused(entry=member.name[:200], reason="a document without _id")
-    return told
+    return told, line
 
 
 def _check_size(told: dict[str, Any], content: Member) -> None:
@@ -319,8 +326,7 @@ def _check_size(told: dict[str, Any], content: Member) -> None:
 
 
 def _id(member: Member, told: dict[str, Any]) -> str:
-    """Ids stand in cursors, which clients put into URLs as they are."""
-    if not _ID.fullmatch(told["_id"]):
+    if not FILE_ID.fullmatch(told["_id"]):
         raise ArchiveRefused(
             entry=member.name[:200],
             reason="the id of a file with other characters than letters, digits, '.', '_' and '-'",

@@ -11,6 +11,7 @@ import orjson
 
 from cells.errors import NameRefused
 from cells.loading import LoadItem
+from cells.move_lines import KEPT, is_kept
 from cells.restoring import RestoredDocument
 from cells.validators import doctype_name, document_id
 from exports.engine import manifest as text
@@ -181,12 +182,13 @@ def _document(name: str, number: int, line: bytes, changed: datetime) -> Restore
     try:
         if not all(type(each) is str for each in (doctype, doc_id, rev)) or "body" not in entry:
             raise ArchiveRefused(entry=name[:200], reason=f"line {number}: doctype, id, rev and body are needed")
-        if doctype.startswith(RESERVED):
-            doctype_name(doctype.removeprefix(RESERVED))
-        else:
-            doctype_name(doctype)
+        doctype_name(doctype.removeprefix(RESERVED))
         document_id(doc_id)
     except NameRefused as refusal:
         raise ArchiveRefused(entry=name[:200], reason=f"line {number}: {refusal}") from refusal
+    if type(entry["body"]) is not dict:
+        raise ArchiveRefused(entry=name[:200], reason=f"line {number}: body must be an object")
+    if doctype == KEPT and not is_kept(doc_id, entry["body"]):
+        raise ArchiveRefused(entry=name[:200], reason=f"line {number}: it cannot be what a move import kept of a file")
     where = f"{name} line {number}"
     return RestoredDocument(where, doctype, doc_id, rev, changed, changed, ("body",), line.decode())
