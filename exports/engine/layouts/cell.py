@@ -181,13 +181,15 @@ class _Nodes:
     def __init__(self, pack: Pack, since: int, boxes: dict[str, str], *, main: bool) -> None:
         self._pack, self._since, self._boxes, self._main = pack, since, boxes, main
         self._names = Names()
+        if main:
+            self._names.file(DAV + MAIN_BOX + "/" + PMETA)  # comes last; a file called like it gets a number
         #: Folders of the cell that lead to the last path.
         self._open: list[str] = []
 
     def file(self, row: tuple) -> Iterator[Entry]:
         path, _, size, mtime, executable, sha256, crc32, encoding, stored, stored_crc32, content_type = row
         yield from self._enter(parents_of(path))
-        node, mtime = self._names.folder(self._target(path)), mtime // 1000 * 1000
+        node, mtime = self._names.file(self._target(path)) + "/", mtime // 1000 * 1000
         properties = self._properties(node, path, is_file=True)
         if executable:
             properties[EXECUTABLE_PROPERTY] = _EXECUTABLE

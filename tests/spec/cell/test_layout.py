@@ -302,9 +302,16 @@ def held(cell: Cell) -> list[tuple]:
     return [*files, *documents.values_list("doctype", "doc_id", "rev", "body")]
 
 
-def test_a_file_that_is_called_like_the_main_box(alice: User, tmp_path: Path) -> None:
-    """Chance found it: it was taken for the empty main box, and left out."""
-    check_round_trip(alice, tmp_path, {"files": {"__": (b"x", False)}, "folders": [], "documents": {}})
+@pytest.mark.parametrize("paths", [["__"], ["0", "__/0"], ["0", "__/0/x"], ["__/a/x", "a"], [".pmeta"]], ids=repr)
+def test_names_that_meet_in_the_main_box(paths: list[str], alice: User, tmp_path: Path) -> None:
+    """Chance found them: taken for the empty main box and left out, or two nodes of one name; §11.4 knows one place for
+    files at the top and those of the main box."""
+    made = {"files": {path: (path.encode(), False) for path in paths}, "folders": [], "documents": {}}
+    check_round_trip(alice, tmp_path, made)
+    with zipfile.ZipFile(tmp_path / "2.zip") as archive:
+        archive.extractall(tmp_path / "unpacked")
+        found = [archive.read(name) for name in archive.namelist() if name.endswith("/content")]
+    assert sorted(found) == sorted(path.encode() for path in paths)
 
 
 @settings(max_examples=6, **CHANCE)
