@@ -156,8 +156,8 @@ def _import(row: Import, heart: Heart) -> None:
         restoring(source, budget(), email=row.owner.email) as restore,
     ):
         heart.done, heart.total = 0, restore.total
-        _check_room(row, restore)
         restore.prepare(heart.tick)
+        _check_room(row, restore)
         import_lifecycle.generation_reserve(row)
         if left is not None:
             _drop(row.cell_id, left)  # of an attempt whose worker was lost
@@ -173,10 +173,10 @@ def _import(row: Import, heart: Heart) -> None:
 
 
 def _check_room(row: Import, restore: Restore) -> None:
-    """Before anything is touched: room for the contents on disk, and in the cell if they are to be all of it."""
-    cell = row.cell
-    if cell.quota is not None and row.mode == ImportMode.REPLACE and restore.total > cell.quota:
-        raise QuotaExceeded(quota=cell.quota, used=bytes_used(cell), needed=restore.total)
+    """Before anything is touched: room for the contents on disk, and in the cell if it is to have all of them."""
+    cell, used = row.cell, bytes_used(row.cell)
+    if cell.quota is not None and row.mode != ImportMode.SKIP and restore.contents > max(cell.quota, used):
+        raise QuotaExceeded(quota=cell.quota, used=used, needed=restore.contents)
     if shutil.disk_usage(settings.EXPORTS_STORE).free < restore.packed:
         raise NoSpace(mount=str(settings.EXPORTS_STORE))
 

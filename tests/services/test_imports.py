@@ -230,8 +230,22 @@ def test_a_quota_that_is_too_small_is_seen_before_anything_is_stored(other: Cell
     row = run(other, archive)
     assert (row.state, row.error["code"]) == (ImportState.FAILED, QuotaExceeded.code)
     assert (holding(other), generations(other), Blob.objects.count()) == (before, [1], blobs)
-    assert run(other, archive, "merge").error["code"] == QuotaExceeded.code  # seen when both are joined
-    assert (holding(other), generations(other)) == (before, [1])
+    assert run(other, archive, "merge").error["code"] == QuotaExceeded.code
+    assert (holding(other), generations(other), Blob.objects.count()) == (before, [1], blobs)
+
+
+@pytest.mark.parametrize("layout", ["files", "cell", "move"])
+@pytest.mark.parametrize("quota", [1000, 999])
+def test_a_full_cell_takes_its_own_archive_back(layout: str, quota: int, alice: User, tmp_path: Path) -> None:
+    """An archive is larger than what is in it; a cell may also hold more than its quota, if that was lowered."""
+    cell = make_cell(alice, "full")
+    put_files(cell, {"a.bin": bytes(range(200)) * 5})
+    before = contents(cell)
+    command("cell_export", "full", *([] if layout == "files" else ["--layout", layout]), "-o", tmp_path / "full.zip")
+    Cell.objects.filter(pk=cell.pk).update(quota=quota)
+    cell.refresh_from_db()
+    row = run(cell, tmp_path / "full.zip")
+    assert (row.state, row.error, contents(cell)[0]) == (ImportState.DONE, None, before[0])
 
 
 def test_only_one_import_of_a_cell_at_a_time(other: Cell, archive: Path) -> None:

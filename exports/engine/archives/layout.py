@@ -31,6 +31,8 @@ class Restore(ABC):
         self.archive = archive
         #: Paths and reasons of what the archive says is missing in it.
         self.missing: list[tuple[str, str]] = []
+        #: Plain bytes of the files in it, known when it is prepared: the cell will have as many at least.
+        self.contents = 0
 
     @property
     def total(self) -> int:

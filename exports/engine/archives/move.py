@@ -200,6 +200,7 @@ class MoveRestore(Restore):
             self._miss(name, _NO_CONTENT)
             return
         _check_size(told, content)
+        self.contents += content.size
         kind = told.get("mime") if isinstance(told.get("mime"), str) and len(told["mime"]) < 128 else ""
         executable, mtime = told.get("executable") is True, _time(told.get("updated_at"))
         row = (

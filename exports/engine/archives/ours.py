@@ -75,6 +75,7 @@ class OurRestore(Restore):
             for count, row in enumerate(self._told(content)):
                 index.insert("told", [row])
                 if not row[7]:
+                    self.contents += row[2] or 0
                     index.insert("target", [(checked_path(row[0], row[1]),)])
                 if not count % _TICK:
                     tick()

@@ -122,6 +122,7 @@ class SnapshotRestore(Restore):
         self.archive.index.insert("node", [(node, path, changed, executable, kind if is_file else "")])
         size = told.get("cl")
         content_member = self.archive.find(node + _CONTENT) if is_file else None
+        self.contents += content_member.size if content_member is not None else 0
         if content_member is not None and type(size) is int and size != content_member.size:
             raise ArchiveRefused(entry=member.name[:200], reason="its content has another length")
 
