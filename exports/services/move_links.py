@@ -144,8 +144,9 @@ def _bounded(response: httpx.Response) -> bytes:
 
 
 def _manifest(url: str, body: bytes) -> Manifest:
-    data = json.loads(body)["data"] if b'"data"' in body else {}
-    told: dict[str, Any] = data.get("attributes") if isinstance(data, dict) else {}
+    document = json.loads(body)
+    data = document.get("data") if isinstance(document, dict) else None
+    told: Any = data.get("attributes") if isinstance(data, dict) else None
     if not isinstance(told, dict) or told.get("state") != "done":
         raise ValueError("it is not done")
     cursors = told.get("parts_cursors") or []

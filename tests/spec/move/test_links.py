@@ -67,6 +67,7 @@ def test_what_a_precheck_answers(as_bob, target) -> None:
         assert (usable.status_code, content(usable)) == (204, b"")
         assert "Authorization" not in other.asked[0][1]
         for manifest in ({"data": {"attributes": {"state": "exporting"}}}, {"data": []}, [], "x", {"data": None},
+                         ["data"], {"x": "data"}, {"x": {"data": 1}},
                          {"data": {"attributes": {"state": "done", "parts_cursors": [1]}}}):  # fmt: skip
             other.manifest = manifest
             refused = as_bob.post("move/imports/precheck", attributes(url=other.link))
