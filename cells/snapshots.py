@@ -61,6 +61,7 @@ def snapshot_put(
         _hold(cell)
         now = timezone.now()
         file = _check_place(cell, name, if_match)
+        _check_room(cell, name, blob.size)  # others may have come meanwhile
         content = {"blob": blob, "size": blob.size, "content_type": content_type}
         if file is None:
             file = SnapshotFile.objects.create(cell=cell, name=name, created_at=now, updated_at=now, **content)

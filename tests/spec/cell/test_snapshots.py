@@ -8,7 +8,7 @@ from xml.dom import minidom
 import pytest
 from django.utils.http import parse_http_date
 
-from cells.errors import BodyIncomplete
+from cells.errors import BodyIncomplete, QuotaExceeded
 from cells.models import Blob, Cell, SnapshotFile
 from cells.snapshots import MOST_FILES, snapshot_put
 from exports.api.cell.errors import code_of
@@ -293,6 +293,22 @@ def test_a_quota_bounds_the_area_too(cell: Cell, as_alice: CellClient) -> None:
     refused(put(as_alice, "b.zip", b"x" * 3000), "PR503-SV-0005")
     empty(put(as_alice, body=b"x" * 4000), 204)
     assert SnapshotFile.objects.get().size == 4000
+
+
+def test_uploads_at_once_share_the_quota(cell: Cell) -> None:
+    """Both found room when they began."""
+    Cell.objects.update(quota=5000)
+    cell.refresh_from_db()
+
+    class Slow(BytesIO):
+        def read(self, size: int = -1) -> bytes:
+            if not self.tell():
+                snapshot_put(cell=cell, name="b.zip", stream=BytesIO(b"y" * 3000), length=3000, content_type="")
+            return super().read(size)
+
+    with pytest.raises(QuotaExceeded):
+        snapshot_put(cell=cell, name="a.zip", stream=Slow(b"x" * 3000), length=3000, content_type="")
+    assert [each.name for each in SnapshotFile.objects.all()] == ["b.zip"]
 
 
 @committed
