@@ -96,6 +96,11 @@ def session_deauthenticate(*, token: AccessToken) -> None:
     token.save(update_fields=["user", "authenticated_at"])
 
 
+def sessions_end(user: User) -> None:
+    """Of v1; tokens for programs stay until they are revoked."""
+    AccessToken.objects.filter(user=user, scopes__contains=[LOGIN]).delete()
+
+
 def token_create(
     *, user: User, cell: Cell | None = None, scopes: Collection[str] = (), expires: timedelta | None = None
 ) -> str:

@@ -92,7 +92,7 @@ def token_new(request: HttpRequest) -> HttpResponse:
 @member
 @require_POST
 def token_revoke(request: HttpRequest) -> HttpResponse:
-    if tokens.token_revoke(user=request.user, start=request.POST.get("token", "")):
+    if tokens.token_revoke(user=request.user, start=request.POST.get("token", "").replace("\0", "")):
         messages.success(request, gettext("The token opens nothing any more."))
     return redirect("web:account")
 
@@ -105,6 +105,7 @@ def password(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return _page(request, password_form=form)
     update_session_auth_hash(request, form.save())
+    tokens.sessions_end(request.user)
     messages.success(request, gettext("The password has been changed. Everywhere else you are signed out."))
     return redirect("web:account")
 

@@ -59,7 +59,7 @@ def cell_show(request: HttpRequest, name: str) -> HttpResponse:
     path = request.GET.get("path", "").strip("/")
     if path and not (file := reading.file_get(cell=cell, path=path)).is_folder:
         return _file_page(request, cell, file)
-    after = request.GET.get("after") or None
+    after = request.GET.get("after", "").replace("\0", "") or None
     rows = reading.files_list(cell=cell, folder=path, after=after, limit=PAGE + 1)
     context = {
         "cell": cell,

@@ -84,7 +84,9 @@ def export_edit(request: HttpRequest, id: int) -> HttpResponse:
 def preview(request: HttpRequest) -> HttpResponse:
     """What the export would hold now; asked for by htmx whenever the form changes."""
     number = request.POST.get("export", "")
-    export = selectors.export_get(id=int(number), user=request.user) if number.isdecimal() else None
+    export = (
+        selectors.export_get(id=int(number), user=request.user) if number.isdecimal() and len(number) < 20 else None
+    )
     owner = export.owner if export else request.user
     form = DefinitionForm(owner=owner, zone=people.zone(request), export=export, data=request.POST)
     return render(request, "web/preview.html", _preview(form, owner))

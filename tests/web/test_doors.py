@@ -4,9 +4,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from cells import tokens
+from cells.errors import SessionNotFound
 from exports.models import Export
 from exports.services import exports as services
 from tests.clients import V1
+from tests.factories import make_cell
 
 pytestmark = pytest.mark.django_db
 
@@ -126,3 +129,33 @@ def test_a_stranger_changes_nothing(bob: User, export: Export, verb: str) -> Non
 def test_a_part_of_a_page_leads_the_whole_page_to_the_sign_in(export: Export) -> None:
     answer = Client().get(f"/web/exports/{export.pk}/live", headers={"HX-Request": "true"})
     assert (answer.status_code, answer["HX-Redirect"]) == (204, "/web/sign-in")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "fields"),
+    [
+        ("get", "/web/cells/home/", {"after": "\0"}),
+        ("post", "/web/account/tokens/revoke", {"token": "\0" * 20}),
+        ("post", "/web/exports/preview", {"export": "9" * 5000}),
+    ],
+)
+def test_what_no_page_sends_breaks_nothing(alice: User, method: str, path: str, fields: dict[str, str]) -> None:
+    """Neither PostgreSQL's texts nor Python's numbers take everything."""
+    make_cell(alice, "home")
+    assert getattr(signed_in(alice), method)(path, fields).status_code < 400
+
+
+def test_a_changed_password_ends_all_sessions_but_this(alice: User) -> None:
+    """The page says so. A token that was made for a program stays."""
+    program = tokens.token_create(user=alice)
+    raw, session = tokens.session_create()
+    given = {"login": "alice", "password": "alice's password", "address": "192.0.2.1"}
+    tokens.session_authenticate(token=session, methods=["easydb"], **given)
+    here, elsewhere = signed_in(alice), signed_in(alice)
+    new = "another password"
+    fields = {"old_password": "alice's password", "new_password1": new, "new_password2": new}
+    assert here.post("/web/account/password", fields).status_code == 302
+    assert (here.get("/web/").status_code, elsewhere.get("/web/").status_code) == (200, 302)
+    assert tokens.token_find(program).user == alice
+    with pytest.raises(SessionNotFound):
+        tokens.token_find(raw)
