@@ -16,14 +16,14 @@ BEGIN
     IF octet_length(given) > 500000 THEN
         RETURN array_to_tsvector(marks || '!'::text);
     END IF;
-    IF given ~ '"(from|to)": ' THEN
+    IF strpos(given, '"from": ') > 0 OR strpos(given, '"to": ') > 0 THEN
         marks := marks || '@~'::text;
     END IF;
     IF given ~ '"[0-9]{4}["-]' THEN
-        marks := marks || ARRAY(SELECT DISTINCT '@' || rpad(replace(m[1], '-', ''), 8, '01') FROM
+        marks := marks || ARRAY(SELECT '@' || rpad(replace(m[1], '-', ''), 8, '01') FROM
             regexp_matches(given, '"([0-9]{4}(?:-[0-9]{2}(?:-[0-9]{2})?)?)["T ]', 'g') m);
     END IF;
-    marks := marks || ARRAY(SELECT DISTINCT cells_number_term((n #>> '{}')::numeric)
+    marks := marks || ARRAY(SELECT cells_number_term((n #>> '{}')::numeric)
                             FROM jsonb_path_query(body, 'lax $.** ? (@.type() == "number")') n);
     given := given || ' ' || more;
     IF strpos(given, '\') > 0 THEN

@@ -13,6 +13,7 @@ from cells.search import compile
 from cells.search.dates import instant
 from cells.search.indexing import terms_update
 from cells.search.terms import all_of, any_of, in_cells, of_dates, of_numbers, of_value, of_words
+from cells.selecting import selection_query
 from tests.cells.searching import found
 from tests.factories import make_cell, put_documents
 
@@ -117,3 +118,16 @@ def test_a_document_of_more_numbers_than_a_tsvector_holds_is_found_all_the_same(
     assert one(type="range", field="n", **{"from": numbers[1], "to": numbers[1]}) == {"long"}
     assert one(type="match", string="last") == {"long"}
     assert one(type="match", string="first") == {"short"}
+
+
+@pytest.mark.parametrize(
+    ("field", "index"), [("_created", "document_by_creation"), ("_last_modified", "document_by_change")]
+)
+def test_times_of_documents_are_looked_up_where_they_lie(alice: User, field: str, index: str) -> None:
+    search = {"search": [{"type": "range", "field": field, "from": "2020-01-01", "to": "2020-01-02"}]}
+    query, values = selection_query(compile(search, instance="here"), [make_cell(alice).pk], None)
+    with connection.cursor() as cursor:
+        # Of an empty table any index is as good; without the name of a cell's documents the time is all there is.
+        cursor.execute("ALTER TABLE cells_document DROP CONSTRAINT document_once; SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {query}", values)
+        assert f"Bitmap Index Scan on {index}" in "\n".join(line for (line,) in cursor.fetchall())
