@@ -56,19 +56,19 @@ class ZipArchive(Archive):
         return (Deflated if member.deflated else Plain)(self.source, member, data)
 
     def _read_directory(self, count: int) -> Iterator[Member]:
-        position, held = self._directory, b""
+        position, held, at = self._directory, b"", 0
         for _ in range(count):
-            if len(held) < CENTRAL.size + 3 * LIMIT16:
+            if len(held) - at < CENTRAL.size + 3 * LIMIT16:
                 ahead = min(_CHUNK, self._directory_end - position)
-                held, position = held + self.source.read(position, ahead), position + ahead
-            if len(held) < CENTRAL.size or held[:4] != b"PK\1\2":
+                held, position, at = held[at:] + self.source.read(position, ahead), position + ahead, 0
+            if len(held) - at < CENTRAL.size or held[at : at + 4] != b"PK\1\2":
                 raise NoArchive(reason=f"its directory does not have the {count} entries that it announces")
-            length = CENTRAL.size + sum(unpack_from("<HHH", held, 28))
-            if len(held) < length:
+            length = CENTRAL.size + sum(unpack_from("<HHH", held, at + 28))
+            if len(held) - at < length:
                 raise NoArchive(reason="an entry of its directory is cut off")
-            yield _member(held[:length], self._directory)
-            held = held[length:]
-        if held or position != self._directory_end:
+            yield _member(held[at : at + length], self._directory)
+            at += length
+        if at < len(held) or position != self._directory_end:
             raise NoArchive(reason="there is something between its directory and its end")
 
     def _check_local(self, member: Member) -> tuple[int, bool]:
