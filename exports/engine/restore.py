@@ -34,17 +34,18 @@ def restoring(source: Source, budget: Budget, *, snapshots_only: bool = False, e
         with ExitStack() as opened:
             opened.callback(archive.close)
             if not snapshots_only and is_move(archive):
-                yield MoveRestore([archive, *_rest(source, budget, opened)], email=email)
+                yield MoveRestore([archive, *_rest(archive, opened)], email=email)
             elif source.rest:
                 raise ArchiveLayoutUnknown(reason="Only archives of the move API come in parts")
             else:
                 yield _layout(archive, snapshots_only)
 
 
-def _rest(source: Source, budget: Budget, opened: ExitStack) -> Iterator[Archive]:
-    """The other parts; the budget is that of each."""
-    for path in source.rest:
-        part = ZipArchive(opened.enter_context(Source(path)), budget)
+def _rest(part: Archive, opened: ExitStack) -> Iterator[Archive]:
+    """The parts behind the first one; each gets what those before it left of the budget."""
+    for path in part.source.rest:
+        left = part.budget._replace(entries=part.budget.entries - part.count, bytes=part.budget.bytes - part.total)
+        part = ZipArchive(opened.enter_context(Source(path)), left)
         opened.callback(part.close)
         yield part
 

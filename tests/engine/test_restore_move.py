@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from exports.engine import manifest
-from exports.errors import ArchiveManifestRefused, ArchiveRefused
+from exports.engine.restore import Budget, Source, restoring
+from exports.errors import ArchiveManifestRefused, ArchiveRefused, ArchiveTooLarge
 from tests.engine.hostile import FILES, Part, manifest_part, swallow, zip_of
 
 ROOT = "io.cozy.files.root-dir"
@@ -55,3 +56,19 @@ def test_documents_that_no_cell_can_hold(doctype: str, doc_id: str, body: object
     made = [Part(name.encode(), data) for name, data in listed]
     with pytest.raises(ArchiveRefused, match="line 1: "):
         swallow(zip_of([*made, manifest_part(listed, generated=["documents/x.jsonl"])]), tmp_path)
+
+
+def test_all_parts_share_the_budget(tmp_path: Path) -> None:
+    """400 parts would else be 400 times what an import may be."""
+    first = zip_of([INSTANCE, directory(0, ROOT)])
+    paths = [tmp_path / f"part{number}" for number in range(3)]
+    others = zip_of([Part(b"My Cozy/x", b"x" * 10)]), zip_of([Part(b"My Cozy/y", b"y")])
+    for path, content in zip(paths, (first, *others), strict=True):
+        path.write_bytes(content)
+    told = len(INSTANCE.data) + len(directory(0, ROOT).data) + 11
+    rest = tuple(map(str, paths[1:]))
+    with Source(str(paths[0]), rest=rest) as source, restoring(source, Budget(4, told, 250)) as restore:
+        assert restore.total == told
+    for budget in (Budget(3, told, 250), Budget(4, told - 1, 250)):
+        with Source(str(paths[0]), rest=rest) as source, pytest.raises(ArchiveTooLarge), restoring(source, budget):
+            pass

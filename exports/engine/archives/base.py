@@ -137,11 +137,11 @@ class Archive(ABC):
 
     def _add(self, members: Iterator[Member]) -> None:
         """Take the directory in; refuses what goes beyond the budget, or is there twice."""
-        self.total = count = 0
+        self.total = self.count = 0
         for batch in self.index.add(members):
-            count += len(batch)
+            self.count += len(batch)
             self.total += sum(member.size for member in batch)
-            self._check_budget(count)
+            self._check_budget(self.count)
 
     def _check_budget(self, count: int) -> None:
         if count > self.budget.entries:
