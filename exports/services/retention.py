@@ -85,6 +85,11 @@ def sweep(*, now: datetime | None = None) -> int:
                 path.unlink(missing_ok=True)
                 count += 1
         _remove_empty(folder)
+    for path in store.folder("imports").glob("tmp*"):  # an archive that was put together to be imported
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime < old:
+                path.unlink()
+                count += 1
     return count
 
 

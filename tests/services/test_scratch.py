@@ -1,4 +1,4 @@
-"""What a killed worker leaves in the folder of the runs while it made a data file."""
+"""What a killed worker leaves in the folders of runs and imports."""
 
 import os
 from pathlib import Path
@@ -18,6 +18,16 @@ def test_folders_of_dead_workers_go_and_those_of_living_ones_stay(store_root: Pa
     assert retention.sweep() == 1
     assert [path.name for path in store_root.iterdir()] == ["xlsx.alive"]
     assert (store_root / "xlsx.alive" / "book.xlsx").read_bytes() == b"half"
+
+
+def test_archives_that_were_put_together_for_a_dead_worker_go_too() -> None:
+    folder = store.folder("imports")
+    for name in ("tmpdead", "tmpalive", "move-parts"):
+        (folder / name).write_bytes(b"PK")
+    os.utime(folder / "tmpdead", (0, 0))
+    os.utime(folder / "move-parts", (0, 0))  # the sweep of imports looks after these
+    assert retention.sweep() == 1
+    assert sorted(path.name for path in folder.iterdir()) == ["move-parts", "tmpalive"]
 
 
 @pytest.fixture
