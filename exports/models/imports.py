@@ -41,7 +41,7 @@ class Import(models.Model):
     fence = models.PositiveIntegerField(default=0)
     heartbeat_at = models.DateTimeField(null=True)
     nudged_at = models.DateTimeField(null=True)
-    #: Plain bytes of the archive's contents.
+    #: Plain bytes of the archive's contents; while `total` is 0, bytes fetched from another server.
     done = models.BigIntegerField(default=0)
     total = models.BigIntegerField(default=0)
     #: Since it was accepted: who asks right afterwards is told when.

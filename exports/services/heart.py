@@ -47,7 +47,8 @@ class Heart:
         try:
             while not self._over.wait(BEAT_SECONDS):
                 try:
-                    import_lifecycle.heartbeat(self._row, done=min(self.done, self.total), total=self.total)
+                    done = min(self.done, self.total) if self.total else self.done  # bytes fetched, before all is known
+                    import_lifecycle.heartbeat(self._row, done=done, total=self.total)
                 except OperationalError:
                     log.warning("import %s: the database does not answer", self._row.pk)
                     connection.close()

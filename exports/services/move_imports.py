@@ -6,6 +6,7 @@ import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -14,6 +15,7 @@ from cells.models import Cell
 from exports.errors import ArchiveUnreadable, MoveNotFound, MoveTooLarge
 from exports.models import Import, ImportMode
 from exports.services import import_lifecycle, move_fetching, move_links
+from exports.services.move_links import Manifest
 from exports.services.secrets import secrets_open, secrets_seal
 from exports.transports.base import TransportError
 
@@ -25,24 +27,38 @@ LINK = "link:"
 KEPT_SECONDS = 24 * 3600
 
 
-def import_precheck(*, cell: Cell, link: str) -> None:
+def link_source(*, cell: Cell, link: str) -> str:
+    """The link as the source of an import into `cell`, readable to nobody. Raises MoveNotFound for what is no link."""
+    url = move_links.manifest_url(link)
+    return LINK + b64encode(secrets_seal({"url": url, "cell": str(cell.pk)})).decode()
+
+
+def is_link(source: str) -> bool:
+    return source.startswith(LINK)
+
+
+def source_host(source: str) -> str:
+    """The other server's name, for people."""
+    return urlsplit(_url(source)).hostname or ""
+
+
+def import_precheck(*, cell: Cell, source: str) -> Manifest:
     """Whether an import could be. Changes nothing here or there. Raises MoveNotFound, MoveTooLarge."""
-    manifest = move_links.manifest_fetch(move_links.manifest_url(link))
+    manifest = move_links.manifest_fetch(_url(source))
     if cell.quota is not None and manifest.size > cell.quota:
         raise MoveTooLarge(quota=cell.quota, needed=manifest.size, missing=manifest.size - cell.quota)
+    return manifest
 
 
-def import_from_link(*, cell: Cell, owner: User, link: str) -> Import:
-    """Queues the import; what is behind the link is looked at when it runs. Raises MoveNotFound, CellBusy."""
-    url = move_links.manifest_url(link)
-    source = LINK + b64encode(secrets_seal({"url": url, "cell": str(cell.pk)})).decode()
+def import_from_link(*, cell: Cell, owner: User, source: str, mode: ImportMode | str = ImportMode.REPLACE) -> Import:
+    """Queues the import; what is behind the link is looked at when it runs. Raises CellBusy."""
     return import_lifecycle.import_create(
-        cell=cell, owner=owner, source=source, mode=ImportMode.REPLACE, name=move_links.checked(url).hostname or ""
+        cell=cell, owner=owner, source=source, mode=ImportMode(mode), name=source_host(source)
     )
 
 
 def is_from_link(row: Import) -> bool:
-    return row.source.startswith(LINK)
+    return is_link(row.source)
 
 
 def link_fetch(sealed: str, tick: Callable[[int], object]) -> list[Path]:
@@ -64,3 +80,8 @@ def link_forget(row: Import) -> None:
 
 def links_sweep() -> int:
     return move_fetching.parts_sweep(time.time() - KEPT_SECONDS)
+
+
+def _url(source: str) -> str:
+    """Of the export document that the link leads to."""
+    return secrets_open(b64decode(source.removeprefix(LINK)))["url"]

@@ -4,6 +4,7 @@ from django.contrib import messages
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext
@@ -15,9 +16,10 @@ from cells.blobs import BlobStore
 from cells.errors import CellNotFound, DomainError
 from cells.models import Cell
 from exports import selectors
+from exports.errors import MoveNotFound, MoveTooLarge
 from exports.models import Import, ImportMode
 from exports.services import imports as services
-from exports.services import overview
+from exports.services import move_imports, overview
 from exports.states import IMPORT_ACTIVE, ImportState
 from exports.web.errors import text
 from exports.web.people import member
@@ -43,7 +45,7 @@ STATES = {
     ImportState.DISMISSED: (_("failed"), ""),
     ImportState.UNDONE: (_("undone"), "warn"),
 }
-#: A chosen archive is good for a day, and for whoever chose it.
+#: A chosen archive is good for a day, for whoever chose it, and for that cell.
 _SIGNER = signing.TimestampSigner(salt="exports.web.imports")
 _DAY = 24 * 3600
 
@@ -51,13 +53,14 @@ _DAY = 24 * 3600
 @member
 def import_page(request: HttpRequest, name: str) -> HttpResponse:
     cell = reading.cell_get(name=name, user=request.user)
-    chosen = _opened(request, request.GET.get("archive", ""))
+    chosen = _opened(request, cell, request.GET.get("archive", ""))
     exports = selectors.exports_list(owner=request.user).filter(published_run__isnull=False)
     context = {
         **_last(cell),
         "exports": exports.select_related("published_run")[:OFFERED] if not chosen else [],
         "archive": request.GET.get("archive", "") if chosen else "",
         "called": chosen[1] if chosen else "",
+        "elsewhere": bool(chosen) and move_imports.is_link(chosen[0]),
         "modes": [(mode, *words) for mode, words in MODES.items()],
     }
     return render(request, "web/import.html", context)
@@ -66,9 +69,9 @@ def import_page(request: HttpRequest, name: str) -> HttpResponse:
 @member
 @require_POST
 def import_choose(request: HttpRequest, name: str) -> HttpResponse:
-    """An archive is uploaded, or one of the person's own exports is named. Nothing is done with it yet."""
+    """An archive is uploaded, one of the person's own exports named, or a link given. Nothing is done with it yet."""
     cell = reading.cell_get(name=name, user=request.user)
-    upload, number = request.FILES.get("file"), request.POST.get("export", "")
+    upload, number, link = request.FILES.get("file"), request.POST.get("export", ""), request.POST.get("link", "")
     if upload is not None:
         with BlobStore().writer() as writer:
             for chunk in upload.chunks(_CHUNK):
@@ -77,10 +80,16 @@ def import_choose(request: HttpRequest, name: str) -> HttpResponse:
     elif number.isdecimal():
         export = selectors.export_get(id=int(number), user=request.user)
         source, called = f"run:{selectors.published_run(export=export).pk}", export.display_name
+    elif link:
+        try:
+            source = move_imports.link_source(cell=cell, link=link)
+        except MoveNotFound:
+            messages.error(request, gettext("This is no link of an export. It looks like https://…/#/exports/…"))
+            return redirect("web:cell-import", name=cell.name)
+        called = move_imports.source_host(source)
     else:
         return redirect("web:cell-import", name=cell.name)
-    signed = _SIGNER.sign_object([request.user.pk, source, called[:200]])
-    return redirect(reverse("web:cell-import", args=[cell.name]) + "?" + urlencode({"archive": signed}))
+    return redirect(_chosen_url(request, cell, source, called))
 
 
 @member
@@ -88,13 +97,15 @@ def import_choose(request: HttpRequest, name: str) -> HttpResponse:
 def import_check(request: HttpRequest, name: str) -> HttpResponse:
     """The difference, asked for when the page is there: a large archive takes a while."""
     cell = reading.cell_get(name=name, user=request.user)
-    chosen = _opened(request, request.POST.get("archive", ""))
-    report, trouble = {}, ""
+    chosen = _opened(request, cell, request.POST.get("archive", ""))
+    context: dict[str, object] = {"cell": cell}
     try:
-        report = services.import_check(cell=cell, archive=chosen[0]) if chosen else {}
+        if chosen and move_imports.is_link(chosen[0]):
+            context["elsewhere"] = move_imports.import_precheck(cell=cell, source=chosen[0])
+        elif chosen:
+            context["report"] = services.import_check(cell=cell, archive=chosen[0])
     except DomainError as error:
-        trouble = text(error)
-    context = {"cell": cell, "report": report, "trouble": trouble}
+        context["trouble"] = _trouble(error)
     part = request.headers.get("HX-Request") == "true"
     return render(request, "web/import_checked.html" if part else "web/import_check.html", context)
 
@@ -103,15 +114,9 @@ def import_check(request: HttpRequest, name: str) -> HttpResponse:
 @require_POST
 def import_start(request: HttpRequest, name: str) -> HttpResponse:
     cell = reading.cell_get(name=name, user=request.user)
-    chosen, mode = _opened(request, request.POST.get("archive", "")), request.POST.get("mode", "")
+    chosen, mode = _opened(request, cell, request.POST.get("archive", "")), request.POST.get("mode", "")
     if chosen and mode in ImportMode.values:
-        source, called = chosen
-        return _do(
-            request,
-            cell,
-            lambda: services.import_start(cell=cell, owner=request.user, archive=source, mode=mode, name=called),
-            gettext("It has been queued."),
-        )
+        return _do(request, cell, lambda: _start(request, cell, *chosen, mode), gettext("It has been queued."))
     return redirect("web:cell-import", name=cell.name)
 
 
@@ -158,10 +163,33 @@ def _last(cell: Cell) -> dict[str, object]:
     }
 
 
-def _opened(request: HttpRequest, signed: str) -> tuple[str, str] | None:
-    """(source, its name for people) of what this person chose; None for anything else."""
+def _start(request: HttpRequest, cell: Cell, source: str, called: str, mode: str) -> Import:
+    if move_imports.is_link(source):
+        return move_imports.import_from_link(cell=cell, owner=request.user, source=source, mode=mode)
+    return services.import_start(cell=cell, owner=request.user, archive=source, mode=mode, name=called)
+
+
+def _trouble(error: DomainError) -> str:
+    if isinstance(error, MoveNotFound):
+        return gettext(
+            "No finished export was found behind this link. "
+            "It may have expired, or its server cannot be reached from here."
+        )
+    if isinstance(error, MoveTooLarge):
+        sizes = {name: filesizeformat(error.params[name]) for name in ("needed", "missing")}
+        return gettext("The export has {needed}; that is {missing} more than the cell may hold.").format(**sizes)
+    return text(error)
+
+
+def _chosen_url(request: HttpRequest, cell: Cell, source: str, called: str) -> str:
+    signed = _SIGNER.sign_object([request.user.pk, cell.pk, source, called[:200]])
+    return reverse("web:cell-import", args=[cell.name]) + "?" + urlencode({"archive": signed})
+
+
+def _opened(request: HttpRequest, cell: Cell, signed: str) -> tuple[str, str] | None:
+    """(source, its name for people) of what this person chose for this cell; None for anything else."""
     try:
-        user_id, source, called = _SIGNER.unsign_object(signed, max_age=_DAY)
+        user_id, cell_id, source, called = _SIGNER.unsign_object(signed, max_age=_DAY)
     except (signing.BadSignature, ValueError):
         return None
-    return (source, called) if user_id == request.user.pk else None
+    return (source, called) if (user_id, cell_id) == (request.user.pk, cell.pk) else None

@@ -20,7 +20,7 @@ class ImportViewSet(MoveViews):
         cell = self.permitted(request, IMPORTS, "POST")
         link = bodies.text(bodies.attributes(request), "url")
         try:
-            move_imports.import_precheck(cell=cell, link=link)
+            move_imports.import_precheck(cell=cell, source=move_imports.link_source(cell=cell, link=link))
         except MoveNotFound as error:
             raise MoveError(412, f"code=404, message={error}", family=API, parameter="url") from error
         except MoveTooLarge as error:
@@ -36,7 +36,8 @@ class ImportViewSet(MoveViews):
         cell = self.permitted(request, IMPORTS, "POST")
         link = bodies.text(bodies.attributes(request), "url")
         try:
-            move_imports.import_from_link(cell=cell, owner=cell.owner, link=link)
+            source = move_imports.link_source(cell=cell, link=link)
+            move_imports.import_from_link(cell=cell, owner=cell.owner, source=source)
         except MoveNotFound as error:
             raise MoveError(500, str(error), html=True) from error
         prefix = f"/{self.kwargs['cell']}" if "cell" in self.kwargs else ""
