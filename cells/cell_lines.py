@@ -35,6 +35,12 @@ KEPT_BOXES = """
     FROM cells_document d JOIN cells_cell c ON c.id = d.cell_id AND c.generation = d.generation
     WHERE d.cell_id = %(cell)s AND d.doctype = %(doctype)s AND d.body -> 's' ->> 'Name' IS NOT NULL ORDER BY d.doc_id
 """
+#: (id, body as text) of what imports keep of the nodes themselves.
+KEPT_NODES = """
+    SELECT d.doc_id, d.body::text
+    FROM cells_document d JOIN cells_cell c ON c.id = d.cell_id AND c.generation = d.generation
+    WHERE d.cell_id = %(cell)s AND d.doctype = %(doctype)s
+"""
 TOP_FOLDERS = """
     SELECT f.path FROM cells_file f JOIN cells_cell c ON c.id = f.cell_id AND c.generation = f.generation
     WHERE f.cell_id = %(cell)s AND left(f.folder, 300) = '' AND f.is_folder ORDER BY left(f.path, 300), f.path

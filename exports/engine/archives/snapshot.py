@@ -6,6 +6,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
+import orjson
+
 from cells.errors import NameRefused
 from cells.loading import LoadItem
 from cells.restoring import RestoredDocument
@@ -13,11 +15,13 @@ from cells.validators import doctype_name, document_id
 from exports.engine.archives.base import Member
 from exports.engine.archives.layout import Restore, checked_line, checked_path, lines, moment, small_json
 from exports.engine.layouts import cell as layout
+from exports.engine.layouts import nodes
 from exports.errors import ArchiveEntryMissing, ArchiveManifestRefused, ArchiveRefused, ArchiveVersionUnknown
 
 _PATH = re.compile(r'<path xmlns="urn:x-exportsite">([^<>&]*)</path>')
 _PMETA, _CONTENT = "/" + layout.PMETA, "/" + layout.CONTENT
 _MAIN = layout.MAIN_BOX
+_TABLE = "CREATE TABLE kept (id TEXT PRIMARY KEY, name TEXT, changed INTEGER, told TEXT) WITHOUT ROWID"
 _TYPE = re.compile(r"[^\x00-\x20\x7f-\U0010ffff]{1,127}")
 
 
@@ -32,6 +36,7 @@ class SnapshotRestore(Restore):
 
     def prepare(self, tick: Callable[[], object]) -> None:
         self.archive.check_layout(tick)
+        self.archive.index.query(_TABLE)
         for number, line in self._lines(layout.LISTS[0][0]):
             entry = _line(layout.LISTS[0][0], number, line)
             name = entry["_source"].get("s", {}).get("Name") if isinstance(entry["_source"].get("s"), dict) else None
@@ -41,7 +46,7 @@ class SnapshotRestore(Restore):
         for member in self.archive.members():
             tick()
             self._check_place(member)
-            if member.name.endswith(_PMETA) and member.name != layout.DAV + layout.PMETA:
+            if member.name.endswith(_PMETA):
                 self._node(member)
         orphan = """SELECT m.name FROM member m LEFT JOIN node n ON n.name = substr(m.name, 1, length(m.name) - 8)
             WHERE m.name LIKE '20_webdav/%/content' AND (n.kind IS NULL OR n.kind = '') LIMIT 1"""
@@ -74,6 +79,9 @@ class SnapshotRestore(Restore):
                     yield _document(file, number, line, entry["_source"])
                 elif not (ours and word == layout.BOX):  # a box of ours is a folder, which has a node
                     yield _kept(file, number, line, entry, word)
+        for doc_id, name, changed, told in self.archive.index.query("SELECT * FROM kept ORDER BY id"):
+            when = moment(changed)
+            yield RestoredDocument(name[:200], nodes.DOCTYPE, doc_id, None, when, when, (), told)
 
     def _manifest(self) -> None:
         with self.archive.open(self._required(layout.MANIFEST)) as content:
@@ -109,14 +117,19 @@ class SnapshotRestore(Restore):
             told = small_json(content, member.name)
         if not isinstance(told, dict) or not isinstance(told.get("d", {}), dict):
             raise ArchiveManifestRefused(name=member.name, reason="no object, or without properties")
+        if member.name == layout.DAV + layout.PMETA:
+            self._keep(member.name, told, nodes.CELL_ID, nodes.CELL)
+            return
         node = member.name.removesuffix(_PMETA)
-        is_file = told.get("t") == "dav.file"
-        path = self._path(member.name, node.removeprefix(layout.DAV), told.get("d", {}), is_file=is_file)
+        place, is_file = node.removeprefix(layout.DAV), told.get("t") == nodes.FILE
+        path = self._path(member.name, place, told.get("d", {}), is_file=is_file)
+        if place == _MAIN:
+            self._keep(member.name, told, nodes.MAIN_BOX_ID, nodes.BOX)
         if path is None:
             return
         # A file's kind is its media type, and never empty.
         kind = told.get("ct") if isinstance(told.get("ct"), str) and _TYPE.fullmatch(told["ct"]) else " "
-        executable = layout.EXECUTABLE_PROPERTY in told.get("d", {})
+        executable = nodes.EXECUTABLE_PROPERTY in told.get("d", {})
         changed = _time(told.get("u"))
         self.archive.index.insert("target", [(checked_path(member.name, path),)])
         self.archive.index.insert("node", [(node, path, changed, executable, kind if is_file else "")])
@@ -125,10 +138,24 @@ class SnapshotRestore(Restore):
         self.contents += content_member.size if content_member is not None else 0
         if content_member is not None and type(size) is int and size != content_member.size:
             raise ArchiveRefused(entry=member.name[:200], reason="its content has another length")
+        if place != _MAIN:
+            folder = nodes.FOLDER if "/" in place else nodes.BOX
+            self._keep(member.name, told, nodes.node_id(path), nodes.FILE if is_file else folder)
+
+    def _keep(self, name: str, told: dict[str, Any], doc_id: str, kind: str) -> None:
+        """What we do not model of a node, as lines are kept."""
+        if not (kept := nodes.more_of(told, kind)):
+            return
+        try:
+            text = orjson.dumps(kept)
+        except orjson.JSONEncodeError as error:
+            raise ArchiveRefused(entry=name[:200], reason=str(error)) from error
+        checked_line(name, 1, text)
+        self.archive.index.insert("kept", [(doc_id, name, _time(told.get("u")), text.decode())])
 
     def _path(self, name: str, place: str, properties: dict[str, Any], *, is_file: bool) -> str | None:
         """Of the cell; None for the main box, which is the cell itself."""
-        if told := properties.get(layout.PATH_PROPERTY):
+        if told := properties.get(nodes.PATH_PROPERTY):
             found = _PATH.fullmatch(told) if isinstance(told, str) else None
             try:
                 return unquote(found[1], errors="strict") if found else checked_path(name, "")

@@ -9,14 +9,16 @@ import json
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from functools import partial
 from typing import NamedTuple
-from urllib.parse import quote
 
+from cells.cell_lines import KEPT_NODES
 from cells.frozen import Snapshot
 from cells.validators import parents_of
 from exports.engine.entries import FILE_MODE, FOLDER_MODE, Entry
 from exports.engine.freeze import EMPTY_SHA256, Layout
+from exports.engine.layouts import nodes
 from exports.engine.names import Names
 from exports.engine.pack import Pack
 
@@ -52,12 +54,6 @@ OURS, KEPT = "exportsite", "kept"
 DAV = "20_webdav/"
 MAIN_BOX = "__"
 PMETA, CONTENT = ".pmeta", "content"
-#: Dead properties: the true path, where the names in the archive do not tell it; and mod_dav's own word for the bit.
-PATH_PROPERTY = "path@urn:x-exportsite"
-EXECUTABLE_PROPERTY = "executable@http://apache.org/dav/props/"
-_EXECUTABLE = '<executable xmlns="http://apache.org/dav/props/">T</executable>'
-
-
 #: A kept id that is a name of a folder, and not that of the main box.
 _BOX_ID = re.compile(r"(?!__\Z)[A-Za-z0-9_-]{1,64}")
 
@@ -105,7 +101,9 @@ def _entries(
     # Two short strings for each box that came with an archive of another server.
     boxes = {name: box for name, box in snapshot.kept_boxes(cell_id, RESERVED + BOX) if _BOX_ID.fullmatch(box)}
     yield from _lists(snapshot, cell_id, changes, boxes, pack, facts)
-    yield from _store(snapshot, cell_id, boxes, pack, facts)
+    rows = snapshot.rows(KEPT_NODES, {"cell": cell_id, "doctype": nodes.DOCTYPE}) if nodes.DOCTYPE in changes else ()
+    with closing(nodes.KeptNodes(rows)) as kept:
+        yield from _store(snapshot, cell_id, boxes, kept, pack, facts)
 
 
 def _lists(
@@ -157,29 +155,33 @@ def _box_lines(folders: Iterator[str], own: str, boxes: dict[str, str], facts: C
         yield _json({"_index": OURS, "_type": "Box", "_id": id_of("box", name), "_source": source | times}) + b"\n"
 
 
-def _store(snapshot: Snapshot, cell_id: int, boxes: dict[str, str], pack: Pack, facts: CellFacts) -> Iterator[Entry]:
-    since = facts.published * 1000
+def _store(
+    snapshot: Snapshot, cell_id: int, boxes: dict[str, str], kept: nodes.KeptNodes, pack: Pack, facts: CellFacts
+) -> Iterator[Entry]:
+    own, since = id_of("cell", cell_id), facts.published * 1000
     yield _folder(DAV, since)
-    yield pack.add(DAV + PMETA, [_pmeta(id_of("cell", cell_id), "Cell", since, cs="normal")], mtime=since)
-    main, others = (_Nodes(pack, since, boxes, main=is_main) for is_main in (True, False))
+    meta = nodes.pmeta(own, nodes.CELL, since, kept=kept.get(nodes.CELL_ID), cs="normal")
+    yield pack.add(DAV + PMETA, [meta], mtime=since)
+    main, others = (_Nodes(pack, since, boxes, kept, main=is_main) for is_main in (True, False))
     properties = {}
     for row in snapshot.files(cell_id):
         path, is_folder = row[0], row[1]
         if is_folder and path == MAIN_BOX:
-            properties = {PATH_PROPERTY: _path_element(path)}  # empty, or the main box would not tell of it
+            # Empty, or the main box would not tell of it.
+            properties = {nodes.PATH_PROPERTY: nodes.path_element(path)}
             continue
         top, slash, _ = path.partition("/")
-        nodes = main if top == MAIN_BOX or not (slash or is_folder) else others
-        yield from nodes.folder(path) if is_folder else nodes.file(row)
-    name = DAV + MAIN_BOX + "/" + PMETA
-    yield pack.add(name, [_pmeta(id_of("cell", cell_id), "col.box", since, d=properties)], mtime=since)
+        place = main if top == MAIN_BOX or not (slash or is_folder) else others
+        yield from place.folder(path) if is_folder else place.file(row)
+    meta = nodes.pmeta(own, nodes.BOX, since, d=properties, kept=kept.get(nodes.MAIN_BOX_ID))
+    yield pack.add(DAV + MAIN_BOX + "/" + PMETA, [meta], mtime=since)
 
 
 class _Nodes:
     """Turns paths into nodes of the DAV store. Of the main box and of all others apart: each comes in order."""
 
-    def __init__(self, pack: Pack, since: int, boxes: dict[str, str], *, main: bool) -> None:
-        self._pack, self._since, self._boxes, self._main = pack, since, boxes, main
+    def __init__(self, pack: Pack, since: int, boxes: dict[str, str], kept: nodes.KeptNodes, *, main: bool) -> None:
+        self._pack, self._since, self._boxes, self._kept, self._main = pack, since, boxes, kept, main
         self._names = Names()
         if main:
             self._names.file(DAV + MAIN_BOX + "/" + PMETA)  # comes last; a file called like it gets a number
@@ -192,8 +194,10 @@ class _Nodes:
         node, mtime = self._names.file(self._target(path)) + "/", mtime // 1000 * 1000
         properties = self._properties(node, path, is_file=True)
         if executable:
-            properties[EXECUTABLE_PROPERTY] = _EXECUTABLE
-        meta = _pmeta(id_of("node", path), "dav.file", mtime, d=properties, ct=content_type, cl=size, et="NONE")
+            properties[nodes.EXECUTABLE_PROPERTY] = nodes.EXECUTABLE
+        kept = self._kept.get(nodes.node_id(path))
+        more = {"ct": content_type, "cl": size, "et": "NONE"}
+        meta = nodes.pmeta(id_of("node", path), nodes.FILE, mtime, d=properties, kept=kept, **more)
         yield self._pack.add(node + PMETA, [meta], mtime=mtime)._replace(path=path)
         yield Entry(
             -1, node + CONTENT, path, FILE_MODE, mtime, size, crc32, sha256, encoding, stored, stored_crc32, None, b""
@@ -210,11 +214,12 @@ class _Nodes:
                 continue
             node = self._names.folder(self._target(path))
             is_box = not depth
-            meta = _pmeta(
+            meta = nodes.pmeta(
                 self._box(path) if is_box else id_of("node", path),
-                "col.box" if is_box else "col.webdav",
+                nodes.BOX if is_box else nodes.FOLDER,
                 self._since,
                 d=self._properties(node, path, is_file=False),
+                kept=self._kept.get(nodes.node_id(path)),
             )
             yield self._pack.add(self._names.beside(node, PMETA), [meta], mtime=self._since)
 
@@ -236,17 +241,7 @@ class _Nodes:
             seen = rest if is_file and "/" not in rest else f"{MAIN_BOX}/{rest}"
         else:
             seen = top + slash + rest if box == self._box(top) else ""
-        return {} if seen == path else {PATH_PROPERTY: _path_element(path)}
-
-
-def _path_element(path: str) -> str:
-    return f'<path xmlns="urn:x-exportsite">{quote(path)}</path>'
-
-
-def _pmeta(node: str, kind: str, mtime: int, *, d: dict[str, str] | None = None, **more: object) -> bytes:
-    """`mtime` in µs."""
-    told = {"i": node, "t": kind, "a": {}, "d": d or {}, "p": mtime // 1000, "u": mtime // 1000, "v": 1}
-    return _json(told | more)
+        return {} if seen == path else {nodes.PATH_PROPERTY: nodes.path_element(path)}
 
 
 def _folder(name: str, mtime: int) -> Entry:
