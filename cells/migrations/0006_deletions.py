@@ -1,4 +1,4 @@
-"""Triggers that remember what leaves the visible generation of a cell, whoever deletes, moves or switches."""
+"""Triggers that remember what leaves the visible generation of a cell, whoever deletes or moves."""
 
 import django.db.models.deletion
 from django.db import migrations, models
@@ -36,26 +36,8 @@ END $$;
 CREATE TRIGGER cells_file_moved AFTER UPDATE ON cells_file
 REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
 FOR EACH STATEMENT EXECUTE FUNCTION cells_file_moved();
-CREATE FUNCTION cells_cell_switched() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    NEW.switched_at := clock_timestamp();
-    INSERT INTO cells_deletion (cell_id, doctype, name, object_id, deleted_at)
-    SELECT d.cell_id, d.doctype, d.doc_id, d.id, NEW.switched_at FROM cells_document d
-    WHERE d.cell_id = OLD.id AND d.generation = OLD.generation AND NOT EXISTS (
-        SELECT FROM cells_document n WHERE n.cell_id = OLD.id AND n.generation = NEW.generation
-                                           AND n.doctype = d.doctype AND n.doc_id = d.doc_id);
-    INSERT INTO cells_deletion (cell_id, doctype, name, deleted_at)
-    SELECT f.cell_id, '', f.path || CASE WHEN f.is_folder THEN '/' ELSE '' END, NEW.switched_at FROM cells_file f
-    WHERE f.cell_id = OLD.id AND f.generation = OLD.generation AND NOT EXISTS (
-        SELECT FROM cells_file n WHERE n.cell_id = OLD.id AND n.generation = NEW.generation AND n.path = f.path
-                                       AND left(n.path, 300) = left(f.path, 300) AND n.is_folder = f.is_folder);
-    RETURN NEW;
-END $$;
-CREATE TRIGGER cells_cell_switched BEFORE UPDATE OF generation ON cells_cell FOR EACH ROW
-WHEN (OLD.generation <> NEW.generation) EXECUTE FUNCTION cells_cell_switched();
 """
 GONE = """
-DROP FUNCTION cells_cell_switched() CASCADE;
 DROP FUNCTION cells_file_moved() CASCADE;
 DROP FUNCTION cells_file_deletion() CASCADE;
 DROP FUNCTION cells_document_deletion() CASCADE;
@@ -77,6 +59,7 @@ class Migration(migrations.Migration):
                 (
                     "cell",
                     models.ForeignKey(
+                        db_constraint=False,
                         db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="deletions",

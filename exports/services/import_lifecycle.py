@@ -9,7 +9,7 @@ from django.db.models import F, Max, Q
 from django.utils import timezone
 
 from cells.errors import CellNotFound, DomainError
-from cells.generations import new_generation, switch_generation
+from cells.generations import generation_switching, new_generation
 from cells.models import Cell
 from exports import queue
 from exports.errors import CellBusy, ImportLeaseLost, ImportLost, NothingToDismiss, NothingToUndo
@@ -85,21 +85,20 @@ def generation_reserve(row: Import) -> int:
     return row.generation
 
 
-@transaction.atomic
 def publish(row: Import, report: dict) -> None:
     """The cell shows what was imported, and the import is done, in one step. Raises ImportLeaseLost, QuotaExceeded."""
-    previous = switch_generation(row.cell, row.generation)
-    moved = transition(
-        row.pk,
-        ImportState.DONE,
-        holding=row.fence,
-        report=report,
-        done=F("total"),
-        previous_generation=previous,
-        undo_until=timezone.now() + timedelta(days=settings.IMPORT_UNDO_DAYS),
-    )
-    if not moved:
-        raise ImportLeaseLost(import_id=row.pk)
+    with generation_switching(row.cell, row.generation) as previous:
+        moved = transition(
+            row.pk,
+            ImportState.DONE,
+            holding=row.fence,
+            report=report,
+            done=F("total"),
+            previous_generation=previous,
+            undo_until=timezone.now() + timedelta(days=settings.IMPORT_UNDO_DAYS),
+        )
+        if not moved:
+            raise ImportLeaseLost(import_id=row.pk)
 
 
 def import_fail(row: Import, error: DomainError | None = None) -> bool:
@@ -108,18 +107,26 @@ def import_fail(row: Import, error: DomainError | None = None) -> bool:
     return transition(row.pk, ImportState.FAILED, holding=row.fence, error=told)
 
 
-@transaction.atomic
 def import_undo(*, cell: Cell) -> Import:
-    """The cell shows again what it showed before its last import. What was written since goes. Raises NothingToUndo."""
-    Cell.objects.select_for_update(no_key=True).filter(pk=cell.pk).first()
+    """The cell shows again what it showed before its last import. What was written since goes.
+
+    Raises CellBusy, NothingToUndo.
+    """
+    row = _undoable(cell)
+    with generation_switching(cell, row.previous_generation) as imported:
+        if _undoable(cell) != row:  # somebody was first
+            raise NothingToUndo(name=cell.name)
+        transition(row.pk, ImportState.UNDONE, generation=imported, previous_generation=None, undo_until=None)
+    row.refresh_from_db()
+    return row
+
+
+def _undoable(cell: Cell) -> Import:
     if job := cell_jobs.cell_job(cell=cell):
         raise CellBusy(name=cell.name, job=job)
     row = Import.objects.filter(cell=cell, state=ImportState.DONE).order_by("-pk").first()
     if row is None or row.previous_generation is None or row.undo_until <= timezone.now():
         raise NothingToUndo(name=cell.name)
-    row.generation = switch_generation(cell, row.previous_generation)
-    transition(row.pk, ImportState.UNDONE, generation=row.generation, previous_generation=None, undo_until=None)
-    row.refresh_from_db()
     return row
 
 

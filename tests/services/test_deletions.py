@@ -9,11 +9,13 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 
-from cells import writing
+from cells import generations, writing
+from cells.deletions import deletions_note
 from cells.models import Cell, Deletion, Document
 from exports.models import Event, Export, Run
 from exports.services import downloads, exports, incremental, manifest, running, schedules
 from exports.states import RunState
+from tests.cells.contents import in_threads
 from tests.factories import make_cell, put_documents, put_file, put_files
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -146,7 +148,23 @@ def test_a_switch_of_generations_lists_what_is_gone_and_all_else_is_new(export: 
     assert names == {"old.txt", "documents/book.json", NAME}
     writing.drop_generation(cell, old)
     assert listed(export) == []
-    assert Deletion.objects.count() == 4
+    assert Deletion.objects.values("doctype", "name").distinct().count() == 4
+
+
+def test_what_is_written_while_a_switch_is_prepared_is_listed_too(
+    export: Export, cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is gone is noted before the cell is held; writers come in between."""
+
+    def note(**which: Any) -> None:
+        deletions_note(**which)
+        if which.get("since") is None:
+            assert in_threads(lambda: put_file(cell, "late.txt")) == []
+
+    monkeypatch.setattr(generations, "deletions_note", note)
+    old = switched(cell)
+    assert listed(export) == ["folder/", "folder/other.txt", "late.txt", "book/b1", "film/f1"]
+    writing.drop_generation(cell, old)
 
 
 def test_a_switch_back_lists_what_only_the_other_had(export: Export, cell: Cell) -> None:
