@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import BinaryIO
 
@@ -48,9 +48,13 @@ def parts_forget(cell: str, url: str) -> None:
     shutil.rmtree(folder_of(cell, url), ignore_errors=True)
 
 
-def parts_sweep(before: float) -> int:
-    """Remove what was begun and not touched since `before` (seconds since 1970). How many folders."""
-    old = [path for path in store.folder("imports").glob("move-*") if path.stat().st_mtime < before]
+def parts_sweep(before: float, wanted: Collection[Path] = ()) -> int:
+    """Remove what was begun and not touched since `before` (seconds since 1970), but for the folders `wanted`.
+
+    How many folders.
+    """
+    folders = set(store.folder("imports").glob("move-*")).difference(wanted)
+    old = [path for path in folders if path.stat().st_mtime < before]
     for path in old:
         shutil.rmtree(path, ignore_errors=True)
     return len(old)

@@ -5,6 +5,7 @@ import logging
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,11 +13,12 @@ from django.conf import settings
 from django.contrib.auth.models import User
 
 from cells.models import Cell
-from exports.errors import ArchiveUnreadable, MoveNotFound, MoveTooLarge
+from exports.errors import ArchiveUnreadable, MoveNotFound, MoveTooLarge, SecretsUnreadable
 from exports.models import Import, ImportMode
 from exports.services import import_lifecycle, move_fetching, move_links
 from exports.services.move_links import Manifest
 from exports.services.secrets import secrets_open, secrets_seal
+from exports.states import IMPORT_ACTIVE
 from exports.transports.base import TransportError
 
 log = logging.getLogger(__name__)
@@ -75,13 +77,23 @@ def link_fetch(sealed: str, tick: Callable[[int], object]) -> list[Path]:
 
 def link_forget(row: Import) -> None:
     """What was fetched for it is not needed any more."""
-    move_fetching.parts_forget(**secrets_open(b64decode(row.source.removeprefix(LINK))))
+    move_fetching.parts_forget(**_opened(row.source))
 
 
 def links_sweep() -> int:
-    return move_fetching.parts_sweep(time.time() - KEPT_SECONDS)
+    """A folder is as old as the newest part in it, and one part may take longer to come than parts are kept."""
+    wanted = set()
+    for source in Import.objects.filter(state__in=IMPORT_ACTIVE, source__startswith=LINK).values_list("source"):
+        with suppress(SecretsUnreadable):  # such an import will fail, and needs nothing
+            wanted.add(move_fetching.folder_of(**_opened(*source)))
+    return move_fetching.parts_sweep(time.time() - KEPT_SECONDS, wanted)
 
 
 def _url(source: str) -> str:
     """Of the export document that the link leads to."""
-    return secrets_open(b64decode(source.removeprefix(LINK)))["url"]
+    return _opened(source)["url"]
+
+
+def _opened(source: str) -> dict[str, str]:
+    """{"url", "cell"}."""
+    return secrets_open(b64decode(source.removeprefix(LINK)))

@@ -1,13 +1,15 @@
 """`spec/move.md §6.2–§6.5, §6.10`: links of exports, precheck, the call that imports, and the page to wait on."""
 
 import json
+import os
 
 import pytest
 
 from cells.models import Cell
 from exports.errors import MoveNotFound
 from exports.models import Import
-from exports.services import move_links
+from exports.services import move_fetching, move_imports, move_links
+from exports.states import ImportState
 from tests.clients import content
 from tests.spec.move.asking import EMPTY, Move, api_error, attributes, plain
 from tests.spec.move.incoming import file, shown, zipped
@@ -159,3 +161,17 @@ def test_steps_of_a_move_between_servers_say_that_they_are_not_built(as_bob, tar
     assert (response.status_code, error["status"], error["title"]) == (501, "501", "Not Implemented")
     assert "import" in error["detail"]
     assert shown(target) == before
+
+
+def test_parts_of_a_waiting_import_are_not_swept_away(as_bob, target) -> None:
+    """One part of many gigabytes comes for longer than a day, and a folder does not show that."""
+    with other_server({"": zipped()}) as other:
+        as_bob.post("move/imports", attributes(url=other.link))
+    row = Import.objects.get()
+    folder = move_fetching.folder_of(str(target.pk), move_links.manifest_url(other.link))
+    for each in (folder, folder.with_name("move-old")):
+        each.mkdir()
+        os.utime(each, (0, 0))
+    assert move_imports.links_sweep() == 1 and folder.exists()
+    Import.objects.filter(pk=row.pk).update(state=ImportState.FAILED)
+    assert move_imports.links_sweep() == 1 and not folder.exists()
