@@ -1,6 +1,7 @@
 """Snapshots of other servers of the cell API (`spec/cell.md §11`): what we model comes in, what we do not is kept."""
 
 import json
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from django.contrib.auth.models import User
 from cells import writing
 from cells.models import Cell, Document
 from exports.engine.layouts.cell import REQUIRED
-from exports.errors import ArchiveEntryMissing, ArchiveManifestRefused, ArchiveVersionUnknown
+from exports.engine.restore import Source, restoring
+from exports.errors import ArchiveEntryMissing, ArchiveManifestRefused, ArchiveRefused, ArchiveVersionUnknown
 from exports.models import Import
 from exports.services import imports
+from exports.services.archives import budget
 from exports.states import ImportState
 from tests.factories import make_cell, put_file
 from tests.services.imported import command, contents, generations, holding, run
@@ -217,6 +220,22 @@ def test_our_own_archives_give_nothing_to_keep(cell: Cell, tmp_path: Path) -> No
     other = make_cell(cell.owner, "other")
     assert run(other, tmp_path / "ours.zip").state == ImportState.DONE
     assert contents(other) == contents(cell)
+
+
+def test_many_boxes_cost_no_memory(tmp_path: Path) -> None:
+    """Lines of a list pack to almost nothing: a small archive may hold millions."""
+    most = []
+    for count in (10_000, 60_000):
+        lines = (json.dumps(line("Box", f"b{n:021}", {"s": {"Name": f"box{n}"}})) + "\n" for n in range(count))
+        archive = foreign(tmp_path / f"{count}.zip", **{REQUIRED[2]: "".join(lines).encode()})
+        tracemalloc.start()
+        with Source(str(archive)) as source, restoring(source, budget(), snapshots_only=True) as restore:
+            # The boxes come first; what lies in those of the other server is then in none.
+            with pytest.raises(ArchiveRefused, match="it lies in a box that is not in"):
+                restore.prepare(lambda: None)
+            most.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert most[1] < most[0] + (4 << 20)
 
 
 @pytest.mark.parametrize(

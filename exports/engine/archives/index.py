@@ -16,6 +16,7 @@ _TABLES = """
     CREATE TABLE target (path TEXT PRIMARY KEY) WITHOUT ROWID;
     CREATE TABLE told (name TEXT PRIMARY KEY, path TEXT, size INTEGER, crc32 INTEGER, sha256 TEXT, mtime INTEGER,
                        executable INTEGER, generated INTEGER) WITHOUT ROWID;
+    CREATE TABLE box (id TEXT PRIMARY KEY, name TEXT) WITHOUT ROWID;
     CREATE TABLE node (name TEXT PRIMARY KEY, path TEXT, mtime INTEGER, executable INTEGER, kind TEXT) WITHOUT ROWID;
 """
 

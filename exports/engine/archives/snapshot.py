@@ -31,8 +31,6 @@ class SnapshotRestore(Restore):
         self._manifest()
         for name in layout.REQUIRED:
             self._required(name)
-        #: Names of the boxes by their ids: some 50 bytes for each folder at the top.
-        self._boxes: dict[str, str] = {}
 
     def prepare(self, tick: Callable[[], object]) -> None:
         self.archive.check_layout(tick)
@@ -42,7 +40,8 @@ class SnapshotRestore(Restore):
             name = entry["_source"].get("s", {}).get("Name") if isinstance(entry["_source"].get("s"), dict) else None
             if not isinstance(name, str):
                 raise _refused(layout.LISTS[0][0], number, "a box without a name")
-            self._boxes[entry["_id"]] = checked_path(layout.LISTS[0][0], name)
+            self.archive.index.insert("box", [(entry["_id"], checked_path(layout.LISTS[0][0], name))])
+            tick()
         for member in self.archive.members():
             tick()
             self._check_place(member)
@@ -166,9 +165,10 @@ class SnapshotRestore(Restore):
             if not rest:
                 return None
             return rest if is_file and "/" not in rest else f"{_MAIN}/{rest}"
-        if box not in self._boxes:
+        found = next(self.archive.index.query("SELECT name FROM box WHERE id = ?", box), None)
+        if found is None:
             raise ArchiveRefused(entry=name[:200], reason="it lies in a box that is not in 10_box.pjson")
-        return self._boxes[box] + slash + rest
+        return found[0] + slash + rest
 
 
 def _line(file: str, number: int, line: bytes) -> dict[str, Any]:
