@@ -72,8 +72,9 @@ def _line(number: int, line: bytes) -> Line:
     return Line(number, doctype, doc_id, deleted, "{}" if deleted else line.decode())
 
 
-def checked_json(text: bytes, deepest: int = DEEPEST, longest: int = LONGEST_LINE) -> Any:
-    """The value, or Refusal for what PostgreSQL or our limits do not take."""
+def checked_json(text: bytes, deepest: int = DEEPEST, longest: int | None = None) -> Any:
+    """The value, or Refusal for what PostgreSQL or our limits (`longest`: LONGEST_LINE) do not take."""
+    longest = longest or LONGEST_LINE
     if len(text) > longest:
         raise Refusal(f"longer than {longest} bytes")
     try:
