@@ -13,13 +13,15 @@ from django.views.decorators.http import require_POST
 
 from cells import reading
 from cells.blobs import BlobStore
-from cells.errors import CellNotFound, DomainError
+from cells.errors import CellNotFound, DomainError, FileNotFound
 from cells.models import Cell
+from cells.snapshots import snapshot_get
 from exports import selectors
 from exports.errors import MoveNotFound, MoveTooLarge
 from exports.models import Import, ImportMode
 from exports.services import imports as services
 from exports.services import move_imports, overview
+from exports.services.snapshots import snapshot_source
 from exports.states import IMPORT_ACTIVE, ImportState
 from exports.web.errors import text
 from exports.web.people import member
@@ -69,9 +71,10 @@ def import_page(request: HttpRequest, name: str) -> HttpResponse:
 @member
 @require_POST
 def import_choose(request: HttpRequest, name: str) -> HttpResponse:
-    """An archive is uploaded, one of the person's own exports named, or a link given. Nothing is done with it yet."""
+    """An archive is uploaded, an own export or a snapshot named, or a link given. Nothing is done with it yet."""
     cell = reading.cell_get(name=name, user=request.user)
-    upload, number, link = request.FILES.get("file"), request.POST.get("export", ""), request.POST.get("link", "")
+    upload = request.FILES.get("file")
+    number, snapshot, link = (request.POST.get(field, "") for field in ("export", "snapshot", "link"))
     if upload is not None:
         with BlobStore().writer() as writer:
             for chunk in upload.chunks(_CHUNK):
@@ -80,6 +83,11 @@ def import_choose(request: HttpRequest, name: str) -> HttpResponse:
     elif number.isdecimal():
         export = selectors.export_get(id=int(number), user=request.user)
         source, called = f"run:{selectors.published_run(export=export).pk}", export.display_name
+    elif snapshot:
+        file = snapshot_get(cell=cell, name=snapshot)
+        if file.error is not None:
+            raise FileNotFound(path=file.name)
+        source, called = snapshot_source(file), file.name
     elif link:
         try:
             source = move_imports.link_source(cell=cell, link=link)

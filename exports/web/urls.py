@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from exports.web import account, cells, contents, errors, export, exports, imports, links, signin
+from exports.web import account, cells, contents, errors, export, exports, imports, links, signin, snapshots
 
 app_name = "web"
 
@@ -39,6 +39,10 @@ urlpatterns = [
     path("cells/<str:name>/import/start", imports.import_start, name="cell-import-start"),
     path("cells/<str:name>/import/undo", imports.import_undo, name="cell-import-undo"),
     path("cells/<str:name>/import/live", imports.import_live, name="cell-import-live"),
+    path("cells/<str:name>/snapshots", snapshots.snapshots_page, name="cell-snapshots"),
+    path("cells/<str:name>/snapshots/live", snapshots.snapshots_live, name="cell-snapshots-live"),
+    path("cells/<str:name>/snapshots/raw", snapshots.snapshot_raw, name="cell-snapshot"),
+    path("cells/<str:name>/snapshots/remove", snapshots.snapshot_remove, name="cell-snapshot-remove"),
     path("account", account.account, name="account"),
     path("account/preferences", account.preferences, name="account-preferences"),
     path("account/password", account.password, name="account-password"),

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from cells.models import Cell
 from exports.models import Export
-from exports.services import downloads, lifecycle, overview, running
+from exports.services import downloads, lifecycle, overview, running, snapshots
 from exports.services import exports as services
 from exports.services.exports import TransportSpec
 from exportsite.demo import _documents, _landscape, _notes
@@ -57,6 +57,8 @@ def export(cell: Cell, alice: User) -> Export:
     )
     run = services.export_start(export=failed)
     lifecycle.run_fail(lifecycle.claim(run_id=run.pk))
+    running.run_export(run_id=snapshots.snapshot_start(cell=cell, name="monday").pk)
+    lifecycle.run_fail(lifecycle.claim(run_id=snapshots.snapshot_start(cell=cell, name="tuesday").pk))
     return export
 
 
@@ -77,6 +79,8 @@ def pages(export: Export) -> Iterator[tuple[str, str]]:
     yield "cell-remove", "/web/cells/home/remove"
     yield "documents", "/web/cells/home/documents?doctype=contact"
     yield "import", "/web/cells/home/import"
+    yield "snapshots", "/web/cells/home/snapshots"
+    yield "snapshot-remove", "/web/cells/home/snapshots/remove?name=monday.zip"
     yield "account", "/web/account"
     yield "not-found", "/web/exports/999999/"
 
