@@ -67,7 +67,7 @@ def _line(entry: Entry) -> bytes:
 
 
 def _is_generated(entry: Entry) -> bool:
-    """A file of a document is a copy: an older content perhaps, or another picture. It must not be taken for the file."""
+    """A file of a document is a copy (an older content, another picture) that must not be taken for the file."""
     return entry.pack_offset is not None or entry.asset_id is not None
 
 

@@ -34,7 +34,6 @@ def described() -> dict:
     return SchemaGenerator().get_schema(request=None, public=True)
 
 
-
 def families(*, coverage: bool) -> BaseSchema:
     """`coverage`: with some fifty cases of each call beside the random ones."""
     config = SchemathesisConfig.from_dict({"phases": {"coverage": {"enabled": coverage}}})
