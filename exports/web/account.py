@@ -9,24 +9,18 @@ from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.forms import PasswordChangeForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
 from cells import tokens
 from cells.reading import cells_of
-from exports.models import Notify
 from exports.services.preferences import preference_update
-from exports.web import people
+from exports.web import people, words
 from exports.web.people import member
 from exports.web.schedule_form import ZoneField
 
-_NOTIFY = {
-    Notify.ALL: _("about every run"),
-    Notify.PROBLEMS: _("about warnings and failures"),
-    Notify.NONE: pgettext_lazy("mails", "none"),
-}
 #: Days → words; 0 is for ever.
 _LIFETIMES = ((1, _("one day")), (30, _("30 days")), (365, _("one year")), (0, _("until it is revoked")))
 _SHOWN = 16
@@ -35,7 +29,7 @@ _SHOWN = 16
 class PreferenceForm(forms.Form):
     timezone = ZoneField(label=_("Time zone"), required=False, help_text=_("Empty: as the browser says."))
     language = forms.ChoiceField(label=_("Language"), required=False)
-    notify = forms.ChoiceField(label=_("Mails to me"), choices=[*_NOTIFY.items()])
+    notify = forms.ChoiceField(label=_("Mails to me"), choices=[*words.MAILS.items()])
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)

@@ -60,6 +60,9 @@ class ExportForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         help_text=_("None ticked: all kinds."),
     )
+    notify = forms.ChoiceField(
+        label=_("Mails to its owner"), required=False, choices=[("", _("as the account says")), *words.MAILS.items()]
+    )
 
     def clean_formats(self) -> list[str]:
         formats = self.cleaned_data["formats"]
@@ -134,6 +137,8 @@ class DefinitionForm:
         definition = self._documents(given["documents"], given["formats"])
         if self.says_search:
             definition["search"] = {"objecttypes": given["doctypes"]} if given["doctypes"] else {}
+        if given["notify"] or (self.export and self.export.definition.get("notify")):
+            definition["notify"] = given["notify"] or None
         changes: ExportChanges = {
             "type": given["type"],
             "name": given["name"],
@@ -193,6 +198,7 @@ class DefinitionForm:
             "documents": "lines" if self.export.definition.get("documents") else "formats" if formats else "none",
             "formats": formats,
             "doctypes": self._search.get("objecttypes") or [],
+            "notify": self.export.definition.get("notify") or "",
         }
 
     def _read(self, data: QueryDict, rows: Mapping[str, Transport]) -> None:

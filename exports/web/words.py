@@ -8,7 +8,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
-from exports.models import Export, Run, Schedule
+from exports.models import Export, Notify, Run, Schedule
 from exports.states import RunState
 
 NEW = "new"
@@ -53,6 +53,12 @@ PACKERS = {
     "tar": _("TAR"),
     "tar_gz": _("TAR.GZ"),
     "tar_bz2": _("TAR.BZ2"),
+}
+#: Which mails the owner gets.
+MAILS = {
+    Notify.ALL: _("about every run"),
+    Notify.PROBLEMS: _("about warnings and failures"),
+    Notify.NONE: pgettext_lazy("mails", "none"),
 }
 #: Event → (sentence, colour).
 EVENTS = {

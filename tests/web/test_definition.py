@@ -56,6 +56,18 @@ def test_what_only_a_program_can_say_stays(client: Client, alice: User) -> None:
     assert export.definition["json"] is False
 
 
+def test_an_export_may_mail_otherwise_than_the_account(client: Client, alice: User) -> None:
+    save(client, notify="problems")
+    export = Export.objects.get()
+    v1, edit = V1(alice), f"/web/exports/{export.pk}/edit"
+    assert v1.get(f"export/{export.pk}").json()["export"]["notify"] == "problems"
+    assert '<option value="problems" selected' in client.get(edit).content.decode()
+    assert save(client, edit, notify="sometimes").status_code == 200
+    assert Export.objects.get().definition["notify"] == "problems"
+    save(client, edit, notify="")
+    assert "notify" not in v1.get(f"export/{export.pk}").json()["export"]
+
+
 def test_a_password_is_never_shown_again_and_goes_to_no_other_server(client: Client) -> None:
     save(client, **WEBDAV)
     export = Export.objects.get()

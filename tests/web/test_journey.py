@@ -80,6 +80,7 @@ def test_without_javascript_everything_can_be_ordered(people, alice: User) -> No
     page.get_by_label("contact").check()
     person.click("Refresh the preview")
     expect(page.locator("#preview")).to_contain_text("Documents1")
+    page.get_by_label("Mails to its owner").select_option("about warnings and failures")
     person.click("Add a schedule")
     page.get_by_label("Sunday").check()
     page.get_by_label("Days of the month").fill("1-7")
@@ -100,7 +101,7 @@ def test_without_javascript_everything_can_be_ordered(people, alice: User) -> No
     expect(page.get_by_text("every first Sunday of the month at 10:00 (Europe/Berlin)")).to_be_visible()
 
     export = Export.objects.get()
-    assert export.definition["search"] == {"objecttypes": ["contact"]}
+    assert (export.definition["search"], export.definition["notify"]) == ({"objecttypes": ["contact"]}, "problems")
     assert [row.type for row in export.transports.all()] == ["webdav"]
     assert export.transports.get().secrets and b"hunter2" not in bytes(export.transports.get().secrets)
     person.click("Change", "link")
