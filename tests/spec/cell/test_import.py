@@ -306,3 +306,23 @@ def test_a_lost_import_is_told_in_this_dialect(snapshot: bytes, as_alice: CellCl
     assert row is not None and import_lifecycle.import_fail(row)
     told = answer(as_alice.get("/cell1/__import"))["message"]
     assert told == {"code": "PR500-SV-0000", "message": {"lang": "en", "value": "Internal error."}}
+
+
+def test_the_importing_cell_keeps_its_own_id_name_owner_and_snapshot_area(
+    snapshot: bytes, as_alice: CellClient, cell: Cell
+) -> None:
+    """§11.5: not in the snapshot: "the snapshot area, locks/progress, the cell id and name as identity (the importing
+    cell keeps its own id, name, owner)"; "event logs"."""
+    other = Cell.objects.create(name="cell2", owner=cell.owner)
+    for name in ("up", "kept"):
+        assert as_alice.call("PUT", f"/cell2/__snapshot/{name}.zip", snapshot).status_code == 201
+    empty(as_alice.post("/cell2/__import", {"Name": "up"}), 202)
+    assert imports.run_import(import_id=Import.objects.get().pk).state == "done"
+    now = Cell.objects.get(name="cell2")
+    assert (now.pk, now.owner) == (other.pk, cell.owner)
+    assert set(files_of(now).values_list("path", flat=True)) == set(files_of(cell).values_list("path", flat=True))
+    assert set(SnapshotFile.objects.filter(cell=now).values_list("name", flat=True)) == {"up.zip", "kept.zip"}
+    with zipfile.ZipFile(io.BytesIO(snapshot)) as archive:
+        names = archive.namelist()
+        assert not [name for name in names if name.endswith((".pkeys", ".pauthhistory")) or "__snapshot" in name]
+        assert b"EXPORT_" not in b"".join(map(archive.read, names))
