@@ -80,7 +80,7 @@ def import_choose(request: HttpRequest, name: str) -> HttpResponse:
             for chunk in upload.chunks(_CHUNK):
                 writer.write(chunk)
             source, called = f"blob:{writer.finish().sha256}", upload.name
-    elif number.isdecimal():
+    elif number.isdecimal() and len(number) < 20:
         export = selectors.export_get(id=int(number), user=request.user)
         source, called = f"run:{selectors.published_run(export=export).pk}", export.display_name
     elif snapshot:

@@ -21,7 +21,7 @@ from exports.web.people import member
 class SnapshotForm(forms.Form):
     #: As `spec/cell.md §5` allows.
     name = forms.RegexField(
-        r"^[a-zA-Z0-9_-]{1,192}$",
+        r"^[a-zA-Z0-9_-]{1,192}\Z",
         label=_("Name"),
         required=False,
         help_text=_("Letters, digits, hyphens and underscores. Without one, it is named after the moment."),

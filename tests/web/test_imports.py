@@ -94,6 +94,7 @@ def test_what_is_no_archive_is_said_to_be_none_and_changes_nothing(alice: User, 
     told = client.post("/web/cells/home/import/check", {"archive": chosen(page)})
     assert b"cannot be brought back" in told.content
     client.post("/web/cells/home/import/start", {"archive": chosen(page), "mode": "replace"})
+    assert client.post("/web/cells/home/import/choose", {"export": "1" * 5000}).status_code == 302
     assert not Import.objects.exists()
     assert paths(cell) == before
 

@@ -94,6 +94,13 @@ def test_a_name_that_is_taken_and_a_busy_cell_are_said(alice: User, cell: Cell) 
     assert set(SnapshotFile.objects.values_list("name", flat=True)) == {"monday.zip", "tuesday.zip"}
 
 
+@pytest.mark.parametrize("name", ["monday\n", "a b", "../x", "ü", "x" * 193])
+def test_a_name_that_the_cell_api_refuses_is_refused(name: str, alice: User, cell: Cell) -> None:
+    """`spec/cell.md §5.1`: "a trailing \\n must fail"."""
+    assert signed_in(alice).post("/web/cells/home/snapshots", {"name": name}).status_code == 200
+    assert not SnapshotFile.objects.exists() and not Run.objects.exists()
+
+
 def test_nobody_has_anothers_snapshots(alice: User, bob: User, cell: Cell) -> None:
     running.run_export(run_id=snapshots.snapshot_start(cell=cell, name="monday").pk)
     make_cell(bob, "bobs")
