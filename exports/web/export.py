@@ -17,7 +17,7 @@ from exports.services import exports as services
 from exports.states import ACTIVE, DELIVERY_ACTIVE, DeliveryState, RunState
 from exports.transports.base import TransportError
 from exports.web import charts, words
-from exports.web.errors import text
+from exports.web.errors import stored_text, text
 from exports.web.people import member
 
 #: Runs in the chart, events in the timeline, missing entries on the page.
@@ -166,7 +166,7 @@ def _live(export: Export) -> dict[str, object]:
         "run": run,
         "state": words.state_of(export),
         "is_active": is_active,
-        "trouble": words.run_trouble(run) if run else "",
+        "trouble": stored_text(run.error) if run else "",
         "pace": overview.pace(run) if run else None,
         "ahead": overview.runs_ahead(run) if waiting else 0,
         "no_worker": is_active and not overview.worker_alive(),

@@ -23,7 +23,7 @@ from exports.services import imports as services
 from exports.services import move_imports, overview
 from exports.services.snapshots import snapshot_source
 from exports.states import IMPORT_ACTIVE, ImportState
-from exports.web.errors import text
+from exports.web.errors import stored_text, text
 from exports.web.people import member
 
 #: Exports offered to be brought back; the newest.
@@ -163,6 +163,7 @@ def _last(cell: Cell) -> dict[str, object]:
     return {
         "cell": cell,
         "row": row,
+        "trouble": stored_text(row.error) if row and row.state == ImportState.FAILED else "",
         "word": word,
         "colour": colour,
         "is_active": active,

@@ -14,7 +14,7 @@ from cells.models import Cell
 from cells.snapshots import snapshot_etag, snapshot_get, snapshots_of
 from exports.services import overview, snapshots
 from exports.web.contents import send
-from exports.web.errors import text
+from exports.web.errors import stored_text, text
 from exports.web.people import member
 
 
@@ -42,7 +42,7 @@ def snapshots_page(request: HttpRequest, name: str) -> HttpResponse:
         else:
             messages.success(request, gettext("It has been queued."))
             return redirect("web:cell-snapshots", name=cell.name)
-    files = [(file, str((file.error or {}).get("message", ""))) for file in snapshots_of(cell)]
+    files = [(file, stored_text(file.error)) for file in snapshots_of(cell)]
     return render(request, "web/snapshots.html", {"form": form, "files": files, **_live(cell)})
 
 

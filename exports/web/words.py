@@ -8,7 +8,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
-from exports.models import Export, Notify, Run, Schedule
+from exports.models import Export, Notify, Schedule
 from exports.states import RunState
 
 NEW = "new"
@@ -90,11 +90,6 @@ _MOST_TIMES = 6
 
 def state_of(export: Export) -> str:
     return export.current_run.state if export.current_run else NEW
-
-
-def run_trouble(run: Run) -> str:
-    """Why it failed or was stopped, "" if it did not. What the domain says keeps the language it was stored in."""
-    return str((run.error or {}).get("message", ""))
 
 
 def schedule(row: Schedule) -> str:

@@ -14,6 +14,7 @@ from cells.models import Cell
 from exports.models import Schedule
 from exports.web import errors, words
 from tests.clients import V1
+from tests.house.test_dialects import all_errors, made
 from tests.web.messages import MO, kept, pages_say
 
 _VALUE = re.compile(r"%\(\w+\)s|\{\w+(?:!r)?\}")
@@ -61,6 +62,23 @@ def test_the_language_is_the_browsers_and_dialects_have_none(alice: User) -> Non
 def test_errors_of_the_domain_speak_the_persons_language() -> None:
     with translation.override("de"):
         assert errors.text(NoSpace(mount="/store")) == "Auf /store ist kein Platz mehr."
+
+
+def test_stored_errors_are_told_as_if_they_were_met_now() -> None:
+    """All of them, in both languages; and what says something else, as it is."""
+    different = []
+    for kind in {*all_errors()}:
+        error = made(kind)
+        for language in ("en", "de"):
+            with translation.override(language):
+                told = errors.stored_text({"code": error.code, "message": str(error)})
+                different += [kind.__name__] if told != errors.text(error) else []
+    assert different == []
+    with translation.override("de"):
+        assert errors.stored_text({"code": "internal", "message": errors.INTERNAL}) == "Interner Fehler."
+        assert errors.stored_text({"code": "no_space", "message": "A tree fell."}) == "A tree fell."
+        assert errors.stored_text({"code": "refused", "message": "550 {no} %s"}) == "550 {no} %s"
+        assert errors.stored_text(None) == ""
 
 
 @pytest.mark.parametrize(
