@@ -80,3 +80,10 @@ def test_who_may_only_look_cannot_act(export: Export) -> None:
     assert client.get("/admin/exports/export/").status_code == 200
     act(client, "export", "start", export.pk)
     assert not Run.objects.exists()
+
+
+def test_only_who_may_enter_is_shown_the_way(alice: User) -> None:
+    other = Client()
+    other.force_login(alice)
+    assert b'href="/admin/"' not in other.get("/web/exports").content
+    assert b'href="/admin/"' in admin().get("/web/exports").content
