@@ -68,6 +68,9 @@ def deletions_note(*, cell: Cell, generation: int, since: datetime | None = None
     Too much does no harm: who reads leaves out what is there.
     """
     with connection.cursor() as cursor:
+        # Before the time is taken: by this id an export of changes knows that somebody is writing
+        # (`exports.services.incremental`).
+        cursor.execute("SELECT pg_current_xact_id()")
         cursor.execute(_LEFT, {"cell": cell.pk, "generation": generation, "since": since})
 
 

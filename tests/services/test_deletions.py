@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from cells import generations, writing
@@ -165,6 +165,15 @@ def test_what_is_written_while_a_switch_is_prepared_is_listed_too(
     old = switched(cell)
     assert listed(export) == ["folder/", "folder/other.txt", "late.txt", "book/b1", "film/f1"]
     writing.drop_generation(cell, old)
+
+
+def test_who_prepares_a_switch_is_known_as_a_writer_before_it_takes_the_time(cell: Cell) -> None:
+    """A run between the two would take its baseline behind the time of a deletion that it cannot see yet."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        deletions_note(cell=cell, generation=cell.generation)
+        assert not Deletion.objects.exists()
+        cursor.execute("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")
+        assert cursor.fetchone() == (True,)
 
 
 def test_a_switch_back_lists_what_only_the_other_had(export: Export, cell: Cell) -> None:
