@@ -1,6 +1,7 @@
 """The only writer of any delivery's state, in the style of `lifecycle`: every move is one conditional UPDATE."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -20,6 +21,7 @@ WAITS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 25, 60, 180))
 TRIES = len(WAITS) + 1
 #: Lines of a delivery's log that are kept.
 LOG_LINES = 200
+_WARNING = re.compile(r"Transport [0-9]+ \([a-z0-9]+\) failed: ")
 
 
 def transition(delivery_id: int, to: DeliveryState, *, holding: int | None = None, **fields: object) -> bool:
@@ -122,6 +124,11 @@ def _give_up(delivery: Delivery, told: dict[str, object], log: list[str]) -> boo
     _event(delivery, "EXPORT_TRANSPORT_FAILED", DeliveryState.FAILED, log, told)
     warn(delivery.run_id, f"Transport {delivery.position + 1} ({delivery.type}) failed: {told['message']}")
     return True
+
+
+def about_contents(warnings: Iterable[str]) -> list[str]:
+    """Those that tell of the archives themselves: where else they should have gone is the owner's business."""
+    return [warning for warning in warnings if not _WARNING.match(warning)]
 
 
 @transaction.atomic

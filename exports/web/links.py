@@ -5,6 +5,7 @@ from django.shortcuts import render
 
 from exports import selectors
 from exports.services import downloads
+from exports.services.delivery_lifecycle import about_contents
 from exports.web.export import archives
 
 
@@ -17,6 +18,7 @@ def links(request: HttpRequest, id: int, passkey: str) -> HttpResponse:
     context = {
         "export": export,
         "run": run,
+        "warnings": about_contents(run.warnings),
         "archives": rows,
         "first": base + str(rows[0]["url"]) if rows else "",
         "owner": export.owner.get_full_name() or export.owner.get_username(),

@@ -68,7 +68,10 @@ def test_a_failed_delivery_is_shown_and_sent_again(
     failed.refresh_from_db()
     assert failed.state == DeliveryState.FAILED
     client = signed_in(alice)
-    assert failed.error["message"].split(":")[0] in client.get(f"/web/exports/{export.pk}/").content.decode()
+    page = client.get(f"/web/exports/{export.pk}/").content.decode()
+    assert failed.error["message"].split(":")[0] in page
+    shared = Client().get(page.partition('id="link"')[2].partition('value="')[2].partition('"')[0]).content.decode()
+    assert "mine.zip" in shared and "Transport" not in shared and str(folder) not in shared, "no business of visitors"
     folder.unlink()
     folder.mkdir()
     path = f"/web/exports/{export.pk}/transports/{export.transports.get().uuid}/retry"
