@@ -2,15 +2,16 @@
 
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.utils.translation import gettext_lazy as _
 
 from exports.models import MoveExport, Notification, NotificationKind
 from exports.services import move_exports
 
 SUBJECTS = {
-    "archiver": "Download your data",
-    "export_error": "⚠ The export of your data has failed",
-    "import_success": "Good news! Your data has been successfully imported",
-    "import_error": "⚠ The import of your data has failed",
+    "archiver": _("Download your data"),
+    "export_error": _("⚠ The export of your data has failed"),
+    "import_success": _("Good news! Your data has been successfully imported"),
+    "import_error": _("⚠ The import of your data has failed"),
 }
 
 
@@ -20,7 +21,7 @@ def move_mail(row: Notification) -> tuple[str, str, dict[str, object]]:
     owner = export.cell.owner
     context: dict[str, object] = {"PublicName": _public_name(owner)}
     if row.kind == NotificationKind.FAILED:
-        return "export_error", SUBJECTS["export_error"], context
+        return "export_error", str(SUBJECTS["export_error"]), context
     opaque = move_exports.opaque(export)
     context |= {
         "ArchiveLink": f"{export.base_url}/#/exports/{opaque}",
@@ -28,7 +29,7 @@ def move_mail(row: Notification) -> tuple[str, str, dict[str, object]]:
         "expires": f"{move_exports.expires_at(export):%Y-%m-%d %H:%M} UTC",
         "warnings": export.run.warnings,
     }
-    return "archiver", SUBJECTS["archiver"], context
+    return "archiver", str(SUBJECTS["archiver"]), context
 
 
 def import_mail(row: Notification) -> tuple[str, str, dict[str, object]]:
@@ -36,7 +37,7 @@ def import_mail(row: Notification) -> tuple[str, str, dict[str, object]]:
     found = row.imported
     context: dict[str, object] = {"PublicName": _public_name(found.owner), "CozyLink": settings.PUBLIC_URL}
     if row.kind == NotificationKind.FAILED:
-        return "import_error", SUBJECTS["import_error"], context
+        return "import_error", str(SUBJECTS["import_error"]), context
     missing = found.report.get("missing", [])
     context |= {
         "AppsNotInstalled": ", ".join(found.report.get("not_installed", [])),
@@ -44,7 +45,7 @@ def import_mail(row: Notification) -> tuple[str, str, dict[str, object]]:
         "more": max(0, len(missing) - 20),
         "undo_days": settings.IMPORT_UNDO_DAYS,
     }
-    return "import_success", SUBJECTS["import_success"], context
+    return "import_success", str(SUBJECTS["import_success"]), context
 
 
 def _public_name(owner: User) -> str:

@@ -6,32 +6,42 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.core import mail
 from django.db import transaction
 from django.db.models import F
-from django.template.loader import render_to_string
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from exports import queue, selectors
 from exports.models import Notification, NotificationKind, Run
 from exports.services import lifecycle, move_exports, move_mails
 from exports.services.delivery_lifecycle import TRIES, WAITS
 from exports.services.schedule_rows import FAILURES
+from exports.services.sentences import stored_text
 from exports.services.shipment import RunShipment
 from exports.states import DOWNLOADABLE
 from exports.transports.base import TransportError
-from exports.transports.email import faults, readable_size
+from exports.transports.email import faults, mail_made, readable_size, speaking
 
 log = logging.getLogger(__name__)
 
 #: No mail server needs longer; a worker that died with the mail in its hands leaves it to another one then.
 LEASE = timedelta(minutes=10)
 MOST_WARNINGS = 20
-_SUBJECTS = {
-    NotificationKind.DONE: "is ready",
-    NotificationKind.WARNINGS: "is ready, with warnings",
-    NotificationKind.FAILED: "has failed",
-    NotificationKind.SCHEDULE_OFF: "is not run by its schedule any more",
+#: (subject, first sentence)
+_SAID = {
+    NotificationKind.DONE: (_("Export {name} is ready"), _("The export “{name}” is ready.")),
+    NotificationKind.WARNINGS: (
+        _("Export {name} is ready, with warnings"),
+        _("The export “{name}” is ready, with warnings."),
+    ),
+    NotificationKind.FAILED: (_("Export {name} has failed"), _("The export “{name}” has failed.")),
+    NotificationKind.SCHEDULE_OFF: (
+        _("Export {name} is not run by its schedule any more"),
+        _(
+            "The export “{name}” has failed {failures} times in a row. Its schedule is switched off until the export "
+            "is saved again."
+        ),
+    ),
 }
 
 
@@ -83,11 +93,9 @@ def _send(row: Notification) -> str:
     owner = _owner(row)
     if not (owner.email and owner.is_active):
         raise TransportError("The owner has no address, or may not log in any more.", permanent=True)
-    template, subject, context = _told(row)
-    text, html = (render_to_string(f"exports/mail/{template}.{kind}", context) for kind in ("txt", "html"))
+    with speaking(selectors.preference_get(user=owner).language):
+        message = mail_made(*_told(row), owner.email)
     with faults("send mail"):
-        message = mail.EmailMultiAlternatives(subject, text, to=[owner.email])
-        message.attach_alternative(html, "text/html")
         message.send()
     return owner.email
 
@@ -99,8 +107,8 @@ def _told(row: Notification) -> tuple[str, str, dict[str, object]]:
     if move_exports.is_ordered(row.run):
         return move_mails.move_mail(row)
     context = _context(row)
-    subject = " ".join(f"Export {context['name']} {_SUBJECTS[NotificationKind(row.kind)]}".split())
-    return "notification", subject, context
+    subject, said = (each.format(name=context["name"], failures=FAILURES) for each in _SAID[NotificationKind(row.kind)])
+    return "notification", subject, {**context, "said": said}
 
 
 def _context(row: Notification) -> dict[str, object]:
@@ -108,13 +116,11 @@ def _context(row: Notification) -> dict[str, object]:
     zone = ZoneInfo(selectors.preference_get(user=run.owner).timezone or settings.SCHEDULER_TIME_ZONE)
     return {
         "name": str(run.order.get("name") or run.export),
-        "kind": row.kind,
         "links": _links(run),
         "expires": run.expires_at and f"{run.expires_at.astimezone(zone):%Y-%m-%d %H:%M} ({zone.key})",
         "warnings": run.warnings[:MOST_WARNINGS],
         "more": max(0, len(run.warnings) - MOST_WARNINGS),
-        "error": (run.error or {}).get("message", ""),
-        "failures": FAILURES,
+        "error": stored_text(run.error),
         "site": settings.PUBLIC_URL,
     }
 

@@ -14,7 +14,10 @@ from django.contrib.auth.models import Group, User
 from django.core import mail
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.db.models import QuerySet
 from django.template.loader import render_to_string
+from django.utils import translation
+from django.utils.translation import gettext
 
 from exports.transports.base import (
     Carrier,
@@ -43,17 +46,16 @@ class EmailCarrier(Carrier):
         attached = _attachments(shipment, progress) if target.options.get("attach") else []
         links = [(name, url, readable_size(size)) for name, url, size in shipment.links()]
         context = {"name": shipment.name, "links": links, "message": email.get("message", ""), "attached": attached}
-        self._send(target, progress, f"Export: {shipment.name}", "delivery", context, attached)
+        self._send(target, progress, "delivery", context, attached)
 
     def canary(self, target: Target, progress: Progress) -> None:
         """Who can read a mailbox is not us: what is proved is that the mail server takes mail for them."""
-        self._send(target, progress, "Test of an export's mail", "delivery_test", {}, [])
+        self._send(target, progress, "delivery_test", {}, [])
 
     def _send(
         self,
         target: Target,
         progress: Progress,
-        subject: str,
         template: str,
         context: dict[str, object],
         attached: list[tuple[str, bytes]],
@@ -61,17 +63,14 @@ class EmailCarrier(Carrier):
         found = addresses(target.email or {}, progress)
         if not found:
             raise TransportError("None of the recipients has an address.", permanent=True)
-        text = render_to_string(f"exports/mail/{template}.txt", context)
-        html = render_to_string(f"exports/mail/{template}.html", context)
         refusals = []
         with faults("reach the mail server"), mail.get_connection() as connection:
-            for address in found:
+            for address, language in found.items():
                 if progress.finished(address):
                     continue
-                message = mail.EmailMultiAlternatives(
-                    " ".join(subject.split()), text, to=[address], connection=connection
-                )
-                message.attach_alternative(html, "text/html")
+                with speaking(language):
+                    message = mail_made(template, _subject(template, context), context, address)
+                message.connection = connection
                 for name, data in attached:
                     message.attach(name, data, mimetypes.guess_type(name)[0] or "application/octet-stream")
                 try:
@@ -87,6 +86,31 @@ class EmailCarrier(Carrier):
                 progress.note(f"Sent to {address}.")
         if refusals:
             raise TransportError(" ".join(refusals)[:1000], permanent=True)
+
+
+def _subject(template: str, context: Mapping[str, object]) -> str:
+    if template == "delivery_test":
+        return gettext("Test of an export's mail")
+    return gettext("Export: {name}").format(name=context["name"])
+
+
+@contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """To somebody who wants this language, as in "de" or "de-AT"; in English where it is none that we speak."""
+    try:
+        spoken = translation.get_supported_language_variant(language or settings.LANGUAGE_CODE)
+    except LookupError:
+        spoken = settings.LANGUAGE_CODE
+    with translation.override(spoken):
+        yield
+
+
+def mail_made(template: str, subject: str, context: dict[str, object], to: str) -> mail.EmailMultiAlternatives:
+    """In the language that is active. No subject can add a header."""
+    text, html = (render_to_string(f"exports/mail/{template}.{kind}", context) for kind in ("txt", "html"))
+    message = mail.EmailMultiAlternatives(" ".join(subject.split()), text, to=[to])
+    message.attach_alternative(html, "text/html")
+    return message
 
 
 def check_recipients(attribute: str, value: object) -> list[dict[str, object]]:
@@ -119,23 +143,29 @@ def _recipient(attribute: str, value: object) -> dict[str, object]:
     )
 
 
-def addresses(email: Mapping[str, object], progress: Progress) -> list[str]:
-    """Each once. Somebody without an address, or who is gone, is skipped with a note."""
-    found: dict[str, None] = {}
+def addresses(email: Mapping[str, object], progress: Progress) -> dict[str, str]:
+    """{address: language}, each once. Somebody without an address, or who is gone, is skipped with a note."""
+    found: dict[str, str] = {}
     recipients = email.get("recipients")
     for recipient in recipients if isinstance(recipients, list) else []:
         user, group = recipient.get("user") or {}, recipient.get("group") or {}
         if user.get("type") == "email":
-            mails = [user["login"]]
+            mails = [(user["login"], user.get("frontend_language", ""))]
         elif "_id" in user:
-            mails = list(User.objects.filter(pk=user["_id"], is_active=True).values_list("email", flat=True))
+            mails = _mails(User.objects.filter(pk=user["_id"]))
         else:
-            members = User.objects.filter(groups__in=Group.objects.filter(pk=group.get("_id")), is_active=True)
-            mails = list(members.order_by("pk").values_list("email", flat=True))
-        if not any(mails):
+            mails = _mails(User.objects.filter(groups__in=Group.objects.filter(pk=group.get("_id"))))
+        if not any(address for address, _ in mails):
             progress.note(f"A recipient has no address and was skipped: {recipient}.")
-        found |= dict.fromkeys(each for each in mails if each)
-    return list(found)
+        for address, language in mails:
+            if address:
+                found.setdefault(address, language)
+    return found
+
+
+def _mails(users: QuerySet[User]) -> list[tuple[str, str]]:
+    rows = users.filter(is_active=True).order_by("pk").values_list("email", "preference__language")
+    return [(address, language or "") for address, language in rows]
 
 
 def _attachments(shipment: Shipment, progress: Progress) -> list[tuple[str, bytes]]:

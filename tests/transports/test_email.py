@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 
 from exports.errors import DefinitionRefused
+from exports.models import Preference
 from exports.transports.base import Target, TransportError
 from exports.transports.email import CARRIER, check_recipients
 from tests.inbox import Inbox, smtp_server
@@ -134,3 +135,21 @@ def test_recipients_that_cannot_be_are_refused(recipients: object, fault: str) -
     with pytest.raises(DefinitionRefused) as caught:
         check_recipients("email.recipients", recipients)
     assert caught.value.params["fault"] == fault
+
+
+def test_each_recipient_reads_it_in_a_language_of_their_own(inbox, alice, bob) -> None:
+    """`spec/v1.md §9.4`: an address may come with its `frontend_language`."""
+    Preference.objects.create(user=alice, language="de")
+    german, french = adhoc("c@example.org"), adhoc("d@example.org")
+    german["user"]["frontend_language"], french["user"]["frontend_language"] = "de-AT", "fr-FR"
+    group = Group.objects.create(name="press")
+    group.user_set.add(alice)
+    wanted = target({"user": {"_id": bob.pk}}, {"group": {"_id": group.pk}}, german, french)
+    CARRIER.deliver(wanted, Parcel({"press.zip": b"x"}), Reports())
+    said = {address: message.get_body(("plain",)).get_content().splitlines()[0] for address, message in inbox.mails}
+    english, other = "The export “press” is ready.", "Der Export „press“ ist bereit."
+    assert said == {
+        "bob@example.org": english, "alice@example.org": other, "c@example.org": other, "d@example.org": english
+    }  # fmt: skip
+    CARRIER.canary(target({"user": {"_id": alice.pk}}), Reports())
+    assert inbox.mails[-1][1]["Subject"] == "Test der Mail eines Exports"

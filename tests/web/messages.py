@@ -18,6 +18,8 @@ from django.utils.translation import templatize
 ROOT = Path(__file__).resolve().parents[2]
 PO = ROOT / "exports/locale/de/LC_MESSAGES/django.po"
 MO = PO.with_suffix(".mo")
+#: Folders of code that says something to people.
+SPEAKING = ("api/move", "services", "templatetags", "transports", "web")
 KEYWORDS = {
     "gettext": None, "gettext_lazy": None, "_": None, "gettext_noop": None, "ngettext": (1, 2), "ngettext_lazy": (1, 2),
     "pgettext": ((1, "c"), 2), "pgettext_lazy": ((1, "c"), 2), "npgettext": ((1, "c"), 2, 3),
@@ -25,11 +27,12 @@ KEYWORDS = {
 
 
 def pages_say() -> Iterator[tuple[str, object, str | None]]:
-    """(file, message or (singular, plural), context) of templates and code."""
-    for path in sorted((ROOT / "exports").rglob("*.html")):
+    """(file, message or (singular, plural), context) of templates, of mails too, and code."""
+    templates = ROOT / "exports/templates"
+    for path in sorted([*templates.rglob("*.html"), *templates.rglob("*.txt")]):
         code = templatize(path.read_text(), origin=str(path)).encode()
         yield from _of(path, code)
-    for path in sorted([*(ROOT / "exports/web").glob("*.py"), *(ROOT / "exports/templatetags").glob("*.py")]):
+    for path in sorted(path for folder in SPEAKING for path in (ROOT / "exports" / folder).rglob("*.py")):
         yield from _of(path, path.read_bytes())
 
 

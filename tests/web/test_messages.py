@@ -12,6 +12,7 @@ from django.utils import translation
 from cells.errors import NoSpace
 from cells.models import Cell
 from exports.models import Schedule
+from exports.services import sentences
 from exports.web import errors, words
 from tests.clients import V1
 from tests.house.test_dialects import all_errors, made
@@ -75,7 +76,7 @@ def test_stored_errors_are_told_as_if_they_were_met_now() -> None:
                 different += [kind.__name__] if told != errors.text(error) else []
     assert different == []
     with translation.override("de"):
-        assert errors.stored_text({"code": "internal", "message": errors.INTERNAL}) == "Interner Fehler."
+        assert errors.stored_text({"code": "internal", "message": sentences.INTERNAL}) == "Interner Fehler."
         assert errors.stored_text({"code": "no_space", "message": "A tree fell."}) == "A tree fell."
         assert errors.stored_text({"code": "refused", "message": "550 {no} %s"}) == "550 {no} %s"
         assert errors.stored_text(None) == ""
