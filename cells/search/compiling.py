@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
-from zoneinfo import available_timezones
 
 from cells.search import refusals
 from cells.search.elements import all_of, any_of, in_, match
@@ -12,6 +11,7 @@ from cells.search.ranges import changelog_range, range_
 from cells.search.refusals import SearchRefused
 from cells.search.sorting import DEFAULT, order_by
 from cells.search.terms import Clause
+from cells.validators import time_zones
 
 #: Of a definition, at any depth: PostgreSQL's planner sees all of it at once.
 _MOST_ELEMENTS = 500
@@ -183,6 +183,6 @@ def _zone(attribute: str, given: dict[str, Any]) -> str:
     name = given.get("timezone")
     if name in (None, ""):
         return "UTC"
-    if refusals.string(f"{attribute}.timezone", name) not in available_timezones() - {"localtime"}:
+    if refusals.string(f"{attribute}.timezone", name) not in time_zones() - {"localtime"}:
         raise SearchRefused(f"{attribute}.timezone", f"{str(name)[:80]!r} is no time zone")
     return str(name)

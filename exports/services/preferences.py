@@ -1,10 +1,10 @@
 """What somebody wants of us: mails, time zone, language."""
 
 import re
-from zoneinfo import available_timezones
 
 from django.contrib.auth.models import User
 
+from cells.validators import time_zones
 from exports.errors import DefinitionRefused
 from exports.models import Notify, Preference
 
@@ -17,7 +17,7 @@ def preference_update(
     """What is None stays; "" stands for the site's zone, and for the browser's language. Raises DefinitionRefused."""
     if notify is not None and notify not in Notify.values:
         raise _refused("notify", f"is none of {', '.join(Notify.values)}")
-    if timezone and timezone not in available_timezones():
+    if timezone and timezone not in time_zones():
         raise _refused("timezone", f"{timezone[:80]!r} is no time zone")
     if language and not _LANGUAGE.fullmatch(language):
         raise _refused("language", f"{language[:80]!r} is no language, as in de or pt-br")

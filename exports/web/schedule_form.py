@@ -2,12 +2,12 @@
 
 import re
 from typing import Any
-from zoneinfo import available_timezones
 
 from django import forms
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
+from cells.validators import time_zones
 from exports.models import Schedule
 from exports.web import words
 
@@ -48,7 +48,7 @@ class ZoneField(forms.CharField):
 
     def clean(self, value: Any) -> str:
         zone = super().clean(value)
-        if zone and zone not in available_timezones():
+        if zone and zone not in time_zones():
             raise forms.ValidationError(gettext("There is no time zone of this name."))
         return zone
 

@@ -1,8 +1,6 @@
 """`_transports` and `_schedules` as they arrive (`spec/v1.md §9, §10`)."""
 
-from functools import cache
-from zoneinfo import available_timezones
-
+from cells.validators import time_zones
 from exports.api.v1 import checks
 from exports.registry import TRANSPORTS
 from exports.services.exports import TransportSpec
@@ -29,7 +27,6 @@ PLUGINS = {
     "easydb-export-transport-ftp-plugin:transport_ftp": "ftp",
     "easydb-export-transport-ftp-plugin:transport_webdav": "webdav",
 }
-_zones = cache(available_timezones)
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _WEEKDAYS = frozenset(_DAYS) | frozenset(day[:3] for day in _DAYS)
 #: Key (table spelling) -> (alias of C12, least, most).
@@ -111,7 +108,7 @@ def _schedule(attribute: str, value: object) -> dict[str, object]:
             ]
     if given.get("timezone") is not None:
         zone = checks.string(f"{attribute}.timezone", given["timezone"])
-        if zone not in _zones():
+        if zone not in time_zones():
             raise checks.invalid_value(f"{attribute}.timezone", f"{zone[:80]!r} is no time zone")
         result["timezone"] = zone
     return result
