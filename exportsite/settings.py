@@ -121,6 +121,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "exportsite.health.HealthMiddleware",
     "exports.api.cell.hosts.CellHostMiddleware",
+    "exports.api.move.hosts.MoveHostMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

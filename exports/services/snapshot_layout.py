@@ -3,14 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from django.conf import settings
-
 from cells.models import Cell
 from exports.engine import manifest as text
 from exports.engine.entries import Entry
 from exports.engine.freeze import Layout
 from exports.engine.layouts import cell as layout
 from exports.models import Run, RunEntry
+from exports.services.addresses import unit_url
 
 #: `Run.order["layout"]`.
 SNAPSHOT = "cell"
@@ -46,8 +45,3 @@ def pairs_damaged(run: Run, damaged: dict[int, str]) -> dict[int, str]:
 def cell_id(pk: int) -> str:
     """The cell's `_id` in its snapshots."""
     return layout.id_of("cell", pk)
-
-
-def unit_url() -> str:
-    """`spec/cell.md §0`: always ends in a slash."""
-    return f"{settings.PUBLIC_URL.rstrip('/')}/"

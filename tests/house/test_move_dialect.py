@@ -10,6 +10,7 @@ from exports.api.move.errors import DOMAIN, JSON_API, error_response
 from exports.api.move.words import STATE_WORDS
 from exports.states import RunState
 from tests.clients import content
+from tests.factories import make_cell
 from tests.house.test_dialects import ERRORS, made
 from tests.spec.move.asking import Move
 
@@ -51,9 +52,10 @@ def test_every_state_has_a_word(state: RunState) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS", "HEAD", "NONSENSE"])
-@pytest.mark.parametrize("below", ["move", "alice/move"])
+@pytest.mark.parametrize("below", ["move", "alice/move", "nobody/move"])
 @pytest.mark.django_db
 def test_every_url_below_move_answers_in_its_shape(alice, method: str, below: str) -> None:
+    make_cell(alice, "alice")
     for client in (Move(), Move(alice)):
         for path in PATHS:
             response = client.call(method, f"{below}/{path}")

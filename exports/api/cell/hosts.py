@@ -4,7 +4,11 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
-from exports.api.cell.addresses import cell_of_host
+from cells.validators import RESERVED_CELL_NAMES
+from exports.services.addresses import cell_of_host, unit_url
+
+#: No cell can be called so.
+_NOBODY = "-"
 
 
 class CellHostMiddleware:
@@ -14,6 +18,9 @@ class CellHostMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if cell := cell_of_host(request):
-            request.path_info = f"/{cell}{request.path_info}"
+        if cell := cell_of_host(request.META.get("HTTP_HOST", "")):
+            if request.path_info == "/" and "text/html" in request.META.get("HTTP_ACCEPT", ""):
+                # A browser, mostly behind a link `/#/exports/…`: it takes what follows the "#" along.
+                return HttpResponse(status=303, headers={"Location": unit_url()})
+            request.path_info = f"/{_NOBODY if cell in RESERVED_CELL_NAMES else cell}{request.path_info}"
         return self.get_response(request)

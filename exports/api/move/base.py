@@ -1,7 +1,9 @@
 """What the endpoint families of the move API share: errors, which cell, limits, CORS, compressed documents."""
 
 import gzip
+import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 from django.conf import settings
@@ -15,16 +17,20 @@ from rest_framework.request import Request
 from rest_framework.viewsets import ViewSet
 
 from cells.api.sessions import client_address
+from cells.errors import CellNotFound
 from cells.models import Cell
 from exports.api.move import permissions
 from exports.api.move.errors import JSON_API, MoveError, error_response
 from exports.api.move.openapi import MoveSchema
+from exports.services.addresses import cell_of_host, cell_url
 
 #: Calls that begin an export, or a move, in 24 h (`spec/move.md §4.1`).
 LIMIT = 5
 _WINDOW = 24 * 3600
 #: Names that are no use in a mail.
 _LOCAL = ("localhost", "127.0.0.1", "[::1]", "testserver")
+#: What importers take away from a host: they look for `a` where the link is of `a-settings` (§4.12, §6.2).
+_OF_SETTINGS = re.compile(r"(^|-)settings$")
 _METHODS = "GET,HEAD,PUT,PATCH,POST,DELETE"
 
 
@@ -47,6 +53,11 @@ class MoveViews(ViewSet):
     metadata_class = None
     schema = MoveSchema()
 
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        name = self.kwargs.get("cell") if request.method != "OPTIONS" else None
+        self._named = permissions.cell_named(name) if name is not None else None
+
     def handle_exception(self, error: Exception) -> HttpResponseBase:
         return error_response(self.request, error)
 
@@ -57,8 +68,14 @@ class MoveViews(ViewSet):
         return preflight(request)
 
     def named_cell(self) -> Cell | None:
-        name = self.kwargs.get("cell")
-        return permissions.cell_named(name) if name is not None else None
+        """The one in the URL, or of the host. One that is not there has no calls at all."""
+        return self._named
+
+    def address(self, request: Request, cell: Cell, path: str) -> str:
+        """Of another call, for the same caller."""
+        base = base_url(request, cell)
+        below = f"/{cell.name}" if "cell" in self.kwargs and not cell_of_host(urlsplit(base).netloc) else ""
+        return f"{base}{below}/move/{path}"
 
     def permitted(self, request: Request, doctype: str, verb: str) -> Cell:
         """The cell that the call is about. Raises what §2.4 says of tokens."""
@@ -96,9 +113,11 @@ def limit_count(key: str) -> int:
         return 1
 
 
-def base_url(request: Request) -> str:
-    """Where the caller came by (§1, "contextual domain"): PUBLIC_URL, or another of our names."""
+def base_url(request: Request, cell: Cell) -> str:
+    """Where the caller came by (§1, "contextual domain"): PUBLIC_URL, another of our names, or the cell's own host."""
     host = request._request.get_host()
+    if cell_of_host(host) == cell.name and not _OF_SETTINGS.search(cell.name):
+        return cell_url(cell).rstrip("/")
     name = host.rpartition(":")[0] or host
     if name not in settings.ALLOWED_HOSTS or name in _LOCAL:
         return settings.PUBLIC_URL
@@ -134,7 +153,14 @@ def preflight(request: HttpRequest | Request) -> HttpResponse:
 
 
 @csrf_exempt
-def unknown_call(request: HttpRequest, *_: object, **__: object) -> HttpResponseBase:
+def unknown_call(request: HttpRequest, *_: object, cell: str = "", **__: object) -> HttpResponseBase:
     """Mounted last below /move: what is no call answers in this dialect too."""
-    answer = preflight(request) if request.method == "OPTIONS" else error_response(request, MoveError(404, "Not Found"))
-    return with_cors(request, answer)
+    if request.method == "OPTIONS":
+        return with_cors(request, preflight(request))
+    error: Exception = MoveError(404, "Not Found")
+    if cell:
+        try:
+            permissions.cell_named(cell)
+        except CellNotFound as unknown:
+            error = unknown
+    return with_cors(request, error_response(request, error))

@@ -36,7 +36,7 @@ class ExportViewSet(MoveViews):
             max_age=bodies.integer(found, "max_age"),
             with_doctypes=bodies.texts(found, "with_doctypes"),
             without_files=bodies.flag(found, "without_files"),
-            base_url=base_url(request),
+            base_url=base_url(request, cell),
         )
         return HttpResponse(status=201, content_type="")
 

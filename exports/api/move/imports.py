@@ -1,6 +1,5 @@
 """`/move/imports`: check a link, import from it, and the page to wait on (`spec/move.md §6`)."""
 
-from django.conf import settings
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -40,8 +39,7 @@ class ImportViewSet(MoveViews):
             move_imports.import_from_link(cell=cell, owner=cell.owner, source=source)
         except MoveNotFound as error:
             raise MoveError(500, str(error), html=True) from error
-        prefix = f"/{self.kwargs['cell']}" if "cell" in self.kwargs else ""
-        return HttpResponse(status=303, headers={"Location": f"{settings.PUBLIC_URL}{prefix}/move/importing"})
+        return HttpResponse(status=303, headers={"Location": self.address(request, cell, "importing")})
 
     @openapi.importing_get
     def importing(self, request: Request, **_: str) -> HttpResponseBase:
