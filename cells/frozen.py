@@ -1,17 +1,19 @@
 """A cell as it was at one moment: everything is read inside one transaction that sees no later writes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import ClientCursor
 
 from cells.cell_lines import KEPT, KEPT_BOXES, TOP_FOLDERS, USERDATA
 from cells.deletions import Gone, deletions_iter
 from cells.fields import INDEXED
 from cells.search import Condition
+from cells.search.recent import TOUCHED, recent
 from cells.selecting import selection_make
 
 FILES = """
@@ -151,11 +153,27 @@ class Snapshot:
         """See `deletions_iter`."""
         return deletions_iter(self._connection, cells, since, files=files, doctypes=doctypes)
 
-    def selection(self, search: Condition, cells: list[int], since: datetime | None = None) -> Condition:
+    def selection(
+        self, search: Condition, cells: list[int], since: datetime | None = None, fields: Collection[str] = ()
+    ) -> Condition:
         """A compiled search made ready for these cells: looked up here, once. Documents sorted by its `order` come
-        as the search wants them, over all the cells."""
+        as the search wants them, over all the cells.
+
+        `fields`: paths of fields; documents count as written when files were that they refer to there.
+        """
         self._selections += 1
-        return selection_make(self._connection, f"selection_{self._selections}", search, cells, since)
+        if since is not None:
+            touched = self._touched(cells, since) if fields else ""
+            search = recent(search, since, fields if touched else (), touched)
+        return selection_make(self._connection, f"selection_{self._selections}", search, cells)
+
+    def _touched(self, cells: list[int], since: datetime) -> str:
+        """The name of a table as `cells.search.recent` wants it, "" when it would be empty."""
+        table = f"touched_{self._selections}"
+        with ClientCursor(self._connection) as cursor:
+            cursor.execute(TOUCHED.format(table=table), {"cells": cells, "since": since})
+            cursor.execute(f"SELECT EXISTS (SELECT FROM {table})")  # noqa: S608
+            return table if cursor.fetchone() == (True,) else ""
 
     def doctypes(
         self, cell_id: int, since: datetime | None = None, selection: Condition = ALL
@@ -208,14 +226,12 @@ class Snapshot:
         return self._connection.execute(KEPT_BOXES, {"cell": cell_id, "doctype": doctype}).fetchall()
 
     def objects(
-        self, cells: list[int], instance: str, since: datetime | None = None, selection: Condition = ALL
+        self, cells: list[int], instance: str, selection: Condition = ALL
     ) -> Iterator[tuple[int, int, str, int, bytes]]:
         """(id, cell id, doctype, last change in µs, its JSON as v1 has it) of the documents of all these cells, in the
         selection's order. Between two of them others may read."""
-        recent = "(%(since)s::timestamptz IS NULL OR greatest(d.updated_at, c.switched_at) >= %(since)s)"
-        condition = f"{recent} AND ({selection.sql})"
-        query = ROWS_OF_OBJECTS.format(shape=OBJECTS, condition=condition, order=selection.order)
-        values = {**selection.params, "cells": cells, "instance": instance, "since": since}
+        query = ROWS_OF_OBJECTS.format(shape=OBJECTS, condition=f"({selection.sql})", order=selection.order)
+        values = {**selection.params, "cells": cells, "instance": instance}
         with self._connection.cursor(name="objects", binary=True) as cursor:
             cursor.itersize = OBJECT_ROWS
             yield from cursor.execute(query, values)

@@ -1,6 +1,5 @@
 """What a compiled search finds, looked up once and kept as a list of ids for as long as a snapshot lasts."""
 
-from datetime import datetime
 from typing import Any
 
 from psycopg import ClientCursor, Connection
@@ -13,8 +12,7 @@ from cells.search.terms import in_cells
 _FIND = """
     SELECT d.id AS document_id, row_number() OVER (ORDER BY {order}) AS position
     FROM {source} JOIN cells_cell c ON c.id = d.cell_id AND c.generation = d.generation
-    WHERE d.cell_id = ANY(%(search_cells)s::bigint[])
-          AND (%(since)s::timestamptz IS NULL OR greatest(d.updated_at, c.switched_at) >= %(since)s) AND ({condition})
+    WHERE d.cell_id = ANY(%(search_cells)s::bigint[]) AND ({condition})
     ORDER BY position OFFSET %(offset)s LIMIT %(limit)s
 """
 _OF_CANDIDATES = """({candidates}) candidate
@@ -31,13 +29,11 @@ _GUARDED = """
 """
 
 
-def selection_make(
-    connection: Connection, table: str, search: Condition, cells: list[int], since: datetime | None
-) -> Condition:
+def selection_make(connection: Connection, table: str, search: Condition, cells: list[int]) -> Condition:
     """The search of these cells as a condition that asks for no more than an id; `table` is a name for its list."""
     if not search.is_costly:
         return Condition(search.sql, {**search.params, "search_cells": cells})
-    query, values = selection_query(search, cells, since)
+    query, values = selection_query(search, cells)
     # Statements that define something take no parameters; this cursor writes them into the text.
     with ClientCursor(connection) as cursor:
         if search.terms is not None:
@@ -50,9 +46,9 @@ def selection_make(
     return Condition(f"d.id IN (SELECT document_id FROM {table})", {}, order=order)  # noqa: S608
 
 
-def selection_query(search: Condition, cells: list[int], since: datetime | None) -> tuple[str, dict[str, Any]]:
+def selection_query(search: Condition, cells: list[int]) -> tuple[str, dict[str, Any]]:
     """SQL of (document_id, position), in order, and its parameters."""
-    values = {**search.params, "search_cells": cells, "since": since, "offset": search.offset, "limit": search.limit}
+    values = {**search.params, "search_cells": cells, "offset": search.offset, "limit": search.limit}
     source = "cells_document d"
     if search.terms is not None:
         source, values["terms"] = _OF_CANDIDATES.format(candidates=_WITH_TERMS), in_cells(search.terms, cells)

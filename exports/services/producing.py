@@ -58,6 +58,7 @@ def search_layout(run: Run, notes: Notes, pictures: Pictures) -> Layout:
         instance=settings.INSTANCE_NAME,
         notes=notes,
         since=since,
+        file_fields=_rules(definition).fields.keys(),
     )
 
 
@@ -98,8 +99,8 @@ def pictures_make(run: Run, cells: list[tuple[int, str]], pack: Pack, pictures: 
             wanted = Wanted(file)
             with Snapshot() as snapshot, pulse(run, snapshot.cancel):
                 place = Place(snapshot, cells, Names(), pack, Notes(), flat=True)
-                selection = snapshot.selection(condition, ids, since)
-                rows = snapshot.objects(ids, settings.INSTANCE_NAME, since, selection)
+                selection = snapshot.selection(condition, ids, since, rules.fields.keys())
+                rows = snapshot.objects(ids, settings.INSTANCE_NAME, selection)
                 look_ahead(place, _assets(run, definition, wanted), rows, lambda: pack.tick(0))
             wanted.make(pictures)
     except OSError as error:

@@ -35,7 +35,7 @@ def _ways(condition: Condition) -> dict[str, Condition]:
 
 
 def _ids(cell: Cell, condition: Condition) -> list[str]:
-    query, values = selection_query(condition, [cell.pk], None)
+    query, values = selection_query(condition, [cell.pk])
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             f"SELECT d.doc_id FROM ({query}) s JOIN cells_document d ON d.id = s.document_id ORDER BY s.position",  # noqa: S608

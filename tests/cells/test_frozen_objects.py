@@ -6,7 +6,7 @@ import orjson
 import pytest
 from django.contrib.auth.models import User
 
-from cells.frozen import Snapshot
+from cells.frozen import ALL, Snapshot
 from cells.models import Cell, Document
 from tests.factories import make_cell, put_documents, put_file
 
@@ -41,7 +41,9 @@ def test_objects_of_all_cells_come_by_id(cells: list[Cell]) -> None:
 def test_objects_since_a_moment(cells: list[Cell]) -> None:
     Document.objects.filter(doc_id__in=("b0", "b3")).update(updated_at=datetime(2020, 1, 1, tzinfo=UTC))
     with Snapshot() as snapshot:
-        rows = list(snapshot.objects([cell.pk for cell in cells], "here", datetime(2020, 1, 2, tzinfo=UTC)))
+        ids = [cell.pk for cell in cells]
+        selection = snapshot.selection(ALL, ids, datetime(2020, 1, 2, tzinfo=UTC))
+        rows = list(snapshot.objects(ids, "here", selection))
     assert numbers(rows) == [1, 2]
 
 

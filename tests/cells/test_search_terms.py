@@ -125,7 +125,7 @@ def test_a_document_of_more_numbers_than_a_tsvector_holds_is_found_all_the_same(
 )
 def test_times_of_documents_are_looked_up_where_they_lie(alice: User, field: str, index: str) -> None:
     search = {"search": [{"type": "range", "field": field, "from": "2020-01-01", "to": "2020-01-02"}]}
-    query, values = selection_query(compile(search, instance="here"), [make_cell(alice).pk], None)
+    query, values = selection_query(compile(search, instance="here"), [make_cell(alice).pk])
     with connection.cursor() as cursor:
         # Of an empty table any index is as good; without the name of a cell's documents the time is all there is.
         cursor.execute("ALTER TABLE cells_document DROP CONSTRAINT document_once; SET LOCAL enable_seqscan = off")

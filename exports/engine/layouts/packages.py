@@ -1,7 +1,7 @@
 """The v1 layout of data files: packages of documents below a folder of the export's name (`spec/v1.md §8.3`)."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
 from datetime import datetime
 from functools import partial
@@ -38,9 +38,14 @@ def packages(
     instance: str,
     notes: Notes,
     since: datetime | None = None,
+    file_fields: Collection[str] = (),
 ) -> Layout:
-    """What `assets` puts first, then package by package the files of its documents and the data about them."""
-    return partial(_entries, data=data, assets=assets, condition=condition, instance=instance, notes=notes, since=since)
+    """What `assets` puts first, then package by package the files of its documents and the data about them.
+
+    `since`: documents that were written then or later, or of whose files, in one of `file_fields`, this is true.
+    """
+    more = {"data": data, "assets": assets, "condition": condition, "instance": instance, "notes": notes}
+    return partial(_entries, **more, since=since, file_fields=file_fields)
 
 
 def _entries(
@@ -55,6 +60,7 @@ def _entries(
     instance: str,
     notes: Notes,
     since: datetime | None,
+    file_fields: Collection[str],
 ) -> Iterator[Entry]:
     ids = [cell_id for cell_id, _ in cells]
     files = assets(Place(snapshot, cells, names, pack, notes, data.flat))
@@ -63,7 +69,7 @@ def _entries(
     chooser = Chooser(data.fields, data.languages)
     preparing = _Preparing(files, chooser, linker if data.xml or data.tables else None, pack)
     producing = Producing(data, instance, names, pack, notes)
-    rows = snapshot.objects(ids, instance, since, snapshot.selection(condition, ids, since))
+    rows = snapshot.objects(ids, instance, snapshot.selection(condition, ids, since, file_fields))
     offset, top = 0, ""
     with closing(producing):
         for number, (raw, several) in enumerate(_packages(rows, data.batch_size, preparing), 1):
