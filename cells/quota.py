@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.db import transaction
+from django.db.models import F, Sum
 
 from cells.errors import CellNotFound, QuotaExceeded
 from cells.models import Cell, Usage
@@ -36,3 +37,9 @@ def bytes_used(cell: Cell, generation: int | None = None) -> int:
     """Of documents (as JSON text), files and old versions; of the visible generation when none is named."""
     usage = Usage.objects.filter(cell=cell, generation=generation or cell.generation)
     return usage.values_list("bytes", flat=True).first() or 0
+
+
+def bytes_kept(cell: Cell) -> int:
+    """Of generations that nobody sees: kept to go back to, being filled, or soon dropped. No quota counts them."""
+    unseen = Usage.objects.filter(cell=cell).exclude(generation=F("cell__generation"))
+    return unseen.aggregate(bytes=Sum("bytes", default=0))["bytes"]

@@ -52,6 +52,8 @@ if WATERMARK_FILE and not Path(WATERMARK_FILE).is_file():
 # --- Imports ----------------------------------------------------------------------------------------------------
 
 IMPORT_UNDO_DAYS = env.integer("IMPORT_UNDO_DAYS", 7)
+IMPORT_UNDO_COUNT = env.integer("IMPORT_UNDO_COUNT", 5)
+IMPORT_UNDO_SIZE = env.size("IMPORT_UNDO_SIZE", "1024GB")
 IMPORT_MAX_ENTRIES = env.integer("IMPORT_MAX_ENTRIES", 2_000_000, minimum=1)
 IMPORT_MAX_SIZE = env.size("IMPORT_MAX_SIZE", "1024GB")
 IMPORT_MAX_RATIO = env.integer("IMPORT_MAX_RATIO", 250, minimum=1)

@@ -14,7 +14,7 @@ from cells.api.errors import ApiError
 from cells.api.files import FileSerializer, file_json
 from cells.errors import AccessDenied
 from cells.models import Cell, Document
-from cells.quota import bytes_used
+from cells.quota import bytes_kept, bytes_used
 from cells.tokens import SESSION
 
 _NEW = inline_serializer(
@@ -31,6 +31,7 @@ class CellSerializer(serializers.Serializer):
     owner = serializers.CharField(help_text="login name")
     quota = serializers.IntegerField(allow_null=True, help_text="bytes; null is no limit")
     used = serializers.IntegerField(help_text="bytes of documents, files and old versions")
+    kept = serializers.IntegerField(help_text="bytes besides, of what imports replaced: undo brings it back")
     created = serializers.DateTimeField()
     documents = serializers.IntegerField(required=False)
     files = serializers.IntegerField(required=False)
@@ -105,6 +106,7 @@ def cell_json(cell: Cell) -> dict[str, Any]:
         "owner": cell.owner.username,
         "quota": cell.quota,
         "used": bytes_used(cell),
+        "kept": bytes_kept(cell),
         "created": cell.created_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
 

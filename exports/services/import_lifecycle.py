@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from cells.errors import CellNotFound, DomainError
 from cells.generations import generation_switching, new_generation
-from cells.models import Cell
+from cells.models import Cell, Usage
 from exports import queue
 from exports.errors import CellBusy, ImportLeaseLost, ImportLost, NothingToDismiss, NothingToUndo
 from exports.models import Import, ImportMode
@@ -99,6 +99,19 @@ def publish(row: Import, report: dict) -> None:
         )
         if not moved:
             raise ImportLeaseLost(import_id=row.pk)
+        undo_bound(row.cell_id)
+
+
+def undo_bound(cell_id: int) -> None:
+    """Give up what is kept for undo beyond IMPORT_UNDO_COUNT and IMPORT_UNDO_SIZE, the oldest first."""
+    kept = Import.objects.filter(cell=cell_id, previous_generation__isnull=False)
+    sizes = dict(Usage.objects.filter(cell=cell_id).values_list("generation", "bytes"))
+    size = 0
+    for count, (pk, generation) in enumerate(kept.order_by("-pk").values_list("pk", "previous_generation"), 1):
+        size += sizes.get(generation, 0)
+        if count > settings.IMPORT_UNDO_COUNT or size > settings.IMPORT_UNDO_SIZE:
+            kept.filter(pk__lte=pk).update(previous_generation=None, undo_until=None)
+            return
 
 
 def import_fail(row: Import, error: DomainError | None = None) -> bool:

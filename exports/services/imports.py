@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import OperationalError, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from cells.errors import DomainError, NoSpace, QuotaExceeded
@@ -94,6 +94,7 @@ def run_import(*, import_id: int, watch: Watch | None = None) -> Import | None:
             _import(row, heart)
         if move_imports.is_from_link(row):
             move_imports.link_forget(row)
+        _drop_unseen(Usage.objects.filter(cell=row.cell_id))
     except ImportLeaseLost:
         log.warning("import %s: its lease was lost, or its cell deleted", row.pk)
     except DomainError as error:
@@ -121,11 +122,15 @@ def imports_sweep(*, now: datetime | None = None) -> int:
     now = now or timezone.now()
     move_imports.links_sweep()
     Import.objects.filter(undo_until__lte=now).update(undo_until=None, previous_generation=None)
-    count = 0
-    unseen = Usage.objects.exclude(generation=F("cell__generation")).order_by("cell", "generation")
-    for cell_id, generation in list(unseen.values_list("cell", "generation")):
-        count += _drop(cell_id, generation)
-    return count
+    kept = Import.objects.filter(previous_generation__isnull=False)
+    for cell_id in list(kept.values_list("cell", flat=True).distinct()):
+        import_lifecycle.undo_bound(cell_id)  # the settings may be other ones now
+    return _drop_unseen(Usage.objects.all())
+
+
+def _drop_unseen(usage: QuerySet[Usage]) -> int:
+    unseen = usage.exclude(generation=F("cell__generation")).order_by("cell", "generation")
+    return sum([_drop(*each) for each in list(unseen.values_list("cell", "generation"))])
 
 
 def _drop(cell_id: int, generation: int) -> bool:

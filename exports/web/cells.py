@@ -19,6 +19,7 @@ from cells import reading, writing
 from cells.blobs import BlobStore
 from cells.errors import DomainError, FileNotFound
 from cells.models import Cell, File
+from cells.quota import bytes_kept
 from exports.services import browsing, overview
 from exports.web.contents import IMAGES, PAGE, TEXT, crumbs, kind_of, send
 from exports.web.errors import STATUS, text
@@ -68,6 +69,7 @@ def cell_show(request: HttpRequest, name: str) -> HttpResponse:
         "rows": [(row, row.path.rpartition("/")[2]) for row in rows[:PAGE]],
         "following": rows[PAGE - 1].path if len(rows) > PAGE else "",
         "used": overview.cells_used(cells=[cell]).get(cell.pk, 0),
+        "kept": bytes_kept(cell),
     }
     return render(request, "web/cell.html", context)
 

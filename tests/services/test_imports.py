@@ -17,6 +17,7 @@ from cells import writing
 from cells.blobs import BlobStore
 from cells.errors import PathTaken, QuotaExceeded
 from cells.models import Blob, Cell, Document
+from cells.quota import bytes_kept, bytes_used
 from cells.sweeping import blobs_sweep
 from exports.errors import ArchiveEntryMissing, CellBusy, NoArchive, NothingToDismiss, NothingToUndo
 from exports.models import Event, Import
@@ -347,3 +348,36 @@ def test_archives_made_for_other_programs_are_refused(other: Cell, tmp_path: Pat
         row = run(other, tmp_path / "x.zip")
         assert (row.state, row.error["code"]) == (ImportState.FAILED, "archive_layout_unknown")
     assert (holding(other), generations(other)) == (before, [1])
+
+
+@pytest.mark.parametrize("bound", [{"IMPORT_UNDO_COUNT": 2}, {"IMPORT_UNDO_SIZE": 2400}])
+def test_what_is_kept_for_undo_is_told_and_bounded_the_oldest_goes_first(
+    bound: dict[str, int], alice: User, other: Cell, tmp_path: Path, settings
+) -> None:
+    for name, value in bound.items():
+        setattr(settings, name, value)
+    kept = []
+    for size in (1000, 1100, 1200, 1300):
+        put_file(make_cell(alice, f"of-{size}"), "file", b"x" * size)
+        command("cell_export", f"of-{size}", "-o", tmp_path / f"{size}.zip")
+        assert run(other, tmp_path / f"{size}.zip").state == ImportState.DONE
+        kept.append(bytes_kept(other))
+    assert kept[2:] == [1000 + 1100, 1100 + 1200] and len(generations(other)) == 3
+    imports.import_undo(cell=other)
+    imports.import_undo(cell=other)
+    assert bytes_used(other) == 1100
+    shown = holding(other)
+    with pytest.raises(NothingToUndo):
+        imports.import_undo(cell=other)
+    assert holding(other) == shown
+
+
+def test_a_lower_bound_holds_for_what_was_kept_before(other: Cell, archive: Path, settings) -> None:
+    run(other, archive)
+    run(other, archive)
+    assert len(generations(other)) == 3
+    settings.IMPORT_UNDO_COUNT, shown = 0, holding(other)
+    assert imports.imports_sweep() == 2
+    assert (bytes_kept(other), generations(other), holding(other)) == (0, [other.generation], shown)
+    with pytest.raises(NothingToUndo):
+        imports.import_undo(cell=other)
