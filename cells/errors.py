@@ -47,6 +47,20 @@ class CellNotFound(DomainError):
     kind = Kind.NOT_FOUND
 
 
+class CellHeld(DomainError):
+    """Cell {name!r} is moving to another server and cannot be written for some minutes."""
+
+    code = "cell_held"
+    kind = Kind.CONFLICT
+
+
+class CellMoved(DomainError):
+    """Cell {name!r} has moved to {url}."""
+
+    code = "cell_moved"
+    kind = Kind.CONFLICT
+
+
 class DocumentNotFound(DomainError):
     """Document {doctype}/{doc_id} not found."""
 

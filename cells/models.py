@@ -31,6 +31,10 @@ class Cell(models.Model):
     generation = models.PositiveIntegerField(default=1)
     #: Counts the names it has had, for ETags (`spec/cell.md §13.1`).
     version = models.PositiveIntegerField(default=1)
+    #: Since when nobody may write it: it moves to another server. `cells.quota.cell_writing` looks.
+    held_at = models.DateTimeField(null=True)
+    #: Where it is now, without a slash at the end. What is here is what it was then.
+    moved_to = models.CharField(max_length=2000, default="", db_default="", blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
 

@@ -10,17 +10,37 @@ from contextlib import contextmanager
 from django.db import transaction
 from django.db.models import F, Sum
 
-from cells.errors import CellNotFound, QuotaExceeded
+from cells.errors import CellHeld, CellMoved, CellNotFound, QuotaExceeded
 from cells.models import Cell, Usage
 
 
 @contextmanager
-def cell_writing(cell: Cell) -> Iterator[Cell]:
-    """A transaction that holds the cell, read anew. Rolls all back with QuotaExceeded when it made the cell too big."""
+def cell_holding(cell: Cell) -> Iterator[Cell]:
+    """A transaction that holds the cell, read anew, for whoever changes nothing that people see: no quota counts, and
+    the cell may be moving to another server."""
     with transaction.atomic():
         locked = Cell.objects.select_for_update(no_key=True).filter(pk=cell.pk).first()
         if locked is None:
             raise CellNotFound(name=cell.name)
+        yield locked
+
+
+def writable_check(cell: Cell) -> None:
+    """Raises CellMoved, CellHeld for a cell whose content must stay as it is."""
+    if cell.moved_to:
+        raise CellMoved(name=cell.name, url=cell.moved_to)
+    if cell.held_at is not None:
+        raise CellHeld(name=cell.name)
+
+
+@contextmanager
+def cell_writing(cell: Cell) -> Iterator[Cell]:
+    """A transaction that holds the cell, read anew. Rolls all back with QuotaExceeded when it made the cell too big.
+
+    Raises CellHeld, CellMoved: whoever holds the cell while nobody may write it has seen the last writer commit.
+    """
+    with cell_holding(cell) as locked:
+        writable_check(locked)
         before = bytes_used(locked)
         yield locked
         if locked.quota is not None and (after := bytes_used(locked)) > max(before, locked.quota):
@@ -29,6 +49,7 @@ def cell_writing(cell: Cell) -> Iterator[Cell]:
 
 def quota_check(cell: Cell, more: int) -> None:
     """Refuses early what `cell_writing` would refuse late: before a body is read."""
+    writable_check(cell)
     if cell.quota is not None and (used := bytes_used(cell)) + more > cell.quota:
         raise QuotaExceeded(quota=cell.quota, used=used, needed=more)
 

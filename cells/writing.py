@@ -18,7 +18,7 @@ from cells.errors import BodyIncomplete, CellNotEmpty, DigestMismatch, FileNotFo
 from cells.generations import drop_generation, generations_remove, new_generation, switch_generation
 from cells.mediatypes import media_type_of
 from cells.models import Blob, Cell, Document, File, FileVersion
-from cells.quota import cell_writing, quota_check
+from cells.quota import cell_holding, cell_writing, quota_check, writable_check
 from cells.reading import files_below, files_of
 from cells.validators import cell_name, folder_of, normal_path, parents_of
 
@@ -57,7 +57,9 @@ def cell_delete(*, cell: Cell, only_empty: bool = False) -> None:
 
     `only_empty`: raises CellNotEmpty for one with documents, files or folders.
     """
-    with cell_writing(cell) as locked:
+    with cell_holding(cell) as locked:
+        if not locked.moved_to:
+            writable_check(locked)
         if only_empty and (files_of(locked).exists() or _documents_of(locked).exists()):
             raise CellNotEmpty(name=locked.name)
         generations_remove(locked)

@@ -286,3 +286,89 @@ class MoveTooLarge(DomainError):
     #: {missing} of the {needed} bytes do not fit the cell's quota of {quota}.
     code = "move_too_large"
     kind = Kind.TOO_LARGE
+
+
+class MoveSecretInvalid(DomainError):
+    """Invalid secret"""
+
+    code = "move_secret_invalid"
+
+
+class MoveTargetInvalid(DomainError):
+    """Invalid target_url"""
+
+    code = "move_target_invalid"
+
+
+class MoveTargetUnreachable(DomainError):
+    """Cannot reach the other Cozy"""
+
+    code = "move_target_unreachable"
+
+
+class MoveTargetRefused(DomainError):
+    """The other server refused the move: {reason}."""
+
+    code = "move_target_refused"
+    kind = Kind.CONFLICT
+
+
+class MoveSourceRefused(DomainError):
+    """The other server refused to go on: {reason}."""
+
+    code = "move_source_refused"
+    kind = Kind.CONFLICT
+
+
+class MoveAborted(DomainError):
+    """The move was aborted: {reason}."""
+
+    code = "move_aborted"
+    kind = Kind.CONFLICT
+
+
+class MoveDecided(DomainError):
+    """The cell has moved to {url}: that cannot be aborted any more."""
+
+    code = "move_decided"
+    kind = Kind.CONFLICT
+
+
+class MoveSilent(DomainError):
+    """The other server has not answered for {minutes} minutes."""
+
+    code = "move_silent"
+    kind = Kind.UNAVAILABLE
+
+
+class MoveIncomplete(DomainError):
+    """{count} contents of the cell are damaged, and a move takes all or nothing."""
+
+    code = "move_incomplete"
+    kind = Kind.UNAVAILABLE
+
+
+class TransferNotFound(DomainError):
+    """There is no such transfer."""
+
+    code = "transfer_not_found"
+    kind = Kind.NOT_FOUND
+
+
+class TransferNotReady(DomainError):
+    """The transfer is {state}."""
+
+    code = "transfer_not_ready"
+    kind = Kind.CONFLICT
+
+
+class TransferRefused(DomainError):
+    """What the other server offers is refused: {reason}."""
+
+    code = "transfer_refused"
+
+
+class TransferDiffers(DomainError):
+    """What has arrived is not what the other server holds: their digests differ."""
+
+    code = "transfer_differs"

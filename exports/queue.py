@@ -16,12 +16,15 @@ EXPIRE = "exports.expire"
 SWEEP = "exports.sweep"
 DISPATCH_SCHEDULES = "exports.dispatch_schedules"
 INDEX = "exports.index"
+#: To the other server of a move: what a departure, or an arrival, has to tell it.
+TELL_TARGET = "exports.tell_target"
+TELL_SOURCE = "exports.tell_source"
 
 #: A nudge that nobody took by then is worth nothing: the sweep repeats it.
 NUDGE_SECONDS = 55
 
 
-def enqueue(name: str, *ids: int) -> None:
+def enqueue(name: str, *ids: int | str) -> None:
     """Tell the workers, once the transaction at hand is committed. A dead broker is logged, not raised."""
 
     # Not functools.partial: Django 5.2 asks a failing robust callback for its __qualname__.

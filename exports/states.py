@@ -1,4 +1,4 @@
-"""The states of a run, of an import and of a delivery, and which may follow which. Pure: imports nothing of ours."""
+"""The states of runs, imports, departures and deliveries, and which may follow which. Pure: imports nothing of ours."""
 
 from enum import StrEnum
 
@@ -54,6 +54,46 @@ class ImportState(StrEnum):
     def choices(cls) -> list[tuple[str, str]]:
         return [(state.value, state.value) for state in cls]
 
+
+class DepartureState(StrEnum):
+    """Of a cell that moves to another server, as the server sees it that gives (`models.transfer`)."""
+
+    #: Waits for the owner to confirm, for some minutes.
+    ASKED = "asked"
+    #: Confirmed: what is to be offered is being frozen, while others write.
+    EXPORTING = "exporting"
+    #: The other server may fetch.
+    OFFERED = "offered"
+    #: Nobody may write the cell any more; what was written meanwhile is being frozen.
+    HOLDING = "holding"
+    #: The other server may fetch the rest, and finalize.
+    HELD = "held"
+    #: The other server has it. Nothing leads back.
+    MOVED = "moved"
+    #: The cell is as it was; `Departure.error` says why.
+    ABORTED = "aborted"
+
+    @classmethod
+    def choices(cls) -> list[tuple[str, str]]:
+        return [(state.value, state.value) for state in cls]
+
+
+DEPARTURE_ACTIVE = (
+    DepartureState.EXPORTING,
+    DepartureState.OFFERED,
+    DepartureState.HOLDING,
+    DepartureState.HELD,
+)
+DEPARTURE_TRANSITIONS: dict[DepartureState, tuple[DepartureState, ...]] = {
+    DepartureState.ASKED: (DepartureState.EXPORTING, DepartureState.ABORTED),
+    DepartureState.EXPORTING: (DepartureState.OFFERED, DepartureState.ABORTED),
+    #: Straight to moved: a server that knows only the spec asks for no hold.
+    DepartureState.OFFERED: (DepartureState.HOLDING, DepartureState.MOVED, DepartureState.ABORTED),
+    DepartureState.HOLDING: (DepartureState.HELD, DepartureState.ABORTED),
+    DepartureState.HELD: (DepartureState.MOVED, DepartureState.ABORTED),
+    DepartureState.MOVED: (),
+    DepartureState.ABORTED: (),
+}
 
 IMPORT_ACTIVE = (ImportState.PENDING, ImportState.PROCESSING)
 IMPORT_TRANSITIONS: dict[ImportState, tuple[ImportState, ...]] = {

@@ -8,8 +8,10 @@ from cells.sweeping import blobs_sweep
 from cells.tokens import tokens_sweep
 from exports import queue
 from exports.services import (
+    arrivals,
     delivery,
     delivery_lifecycle,
+    departures,
     import_lifecycle,
     imports,
     incremental,
@@ -47,9 +49,21 @@ def notify(notification_id: int) -> None:
     notifications.notification_send(notification_id=notification_id)
 
 
+@shared_task(name=queue.TELL_TARGET)
+def tell_target(uid: str) -> None:
+    departures.tell_target(uid=uid)
+
+
+@shared_task(name=queue.TELL_SOURCE)
+def tell_source(import_id: int) -> None:
+    arrivals.tell_source(import_id=import_id)
+
+
 @shared_task(name=queue.REQUEUE_LOST)
 def requeue_lost() -> None:
     lifecycle.requeue_lost()
+    departures.departures_sweep()
+    arrivals.arrivals_sweep()
     delivery_lifecycle.deliveries_requeue()
     import_lifecycle.imports_requeue()
     notifications.notifications_requeue()

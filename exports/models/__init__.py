@@ -7,9 +7,12 @@ from exports.models.preference import Notify, Preference
 from exports.models.rendition import Rendition
 from exports.models.run import Event, Run, RunEntry, Volume
 from exports.models.schedule import Schedule
+from exports.models.transfer import Arrival, Departure, Received
 
 __all__ = [
+    "Arrival",
     "Delivery",
+    "Departure",
     "Event",
     "Export",
     "Import",
@@ -19,6 +22,7 @@ __all__ = [
     "NotificationKind",
     "Notify",
     "Preference",
+    "Received",
     "Rendition",
     "Run",
     "RunEntry",

@@ -11,10 +11,11 @@ from django.utils import timezone
 from cells.errors import CellNotFound, DomainError
 from cells.generations import generation_switching, new_generation
 from cells.models import Cell, Usage
+from cells.quota import writable_check
 from exports import queue
 from exports.errors import CellBusy, ImportLeaseLost, ImportLost, NothingToDismiss, NothingToUndo
 from exports.models import Import, ImportMode
-from exports.services import cell_jobs, notification_rows
+from exports.services import arrival_rows, cell_jobs, notification_rows
 from exports.services.lifecycle import ATTEMPTS, event_write
 from exports.states import IMPORT_TRANSITIONS, ImportState
 
@@ -34,8 +35,10 @@ def import_create(*, cell: Cell, owner: User, source: str, mode: ImportMode, nam
 
     Holds the cell meanwhile; whoever begins another job on the cell has to do the same.
     """
-    if not Cell.objects.select_for_update(no_key=True).filter(pk=cell.pk).exists():
+    locked = Cell.objects.select_for_update(no_key=True).filter(pk=cell.pk).first()
+    if locked is None:
         raise CellNotFound(name=cell.name)
+    writable_check(locked)
     if job := cell_jobs.cell_job(cell=cell):
         raise CellBusy(name=cell.name, job=job)
     row = Import.objects.create(cell=cell, owner=owner, source=source, mode=mode, name=name, nudged_at=timezone.now())
@@ -59,6 +62,7 @@ def transition(import_id: int, to: ImportState, *, holding: int | None = None, *
     told = {"state": str(to), "import": row.pk, "cell": row.cell.name}
     event_write(type=EVENTS[to], user=row.owner, info=told | ({"exception": row.error} if row.error else {}))
     notification_rows.import_notify(row=row, state=to)
+    arrival_rows.outcome_tell(row=row, state=to)
     return True
 
 

@@ -98,7 +98,7 @@ def fetched(url: str, headers: dict[str, str] | None = None) -> Iterator[httpx.R
         for _ in range(REDIRECTS + 1):
             parts = checked(url)
             with (
-                http.client(parts, ssl.create_default_context(), check=_check_port) as client,
+                http.client(parts, ssl.create_default_context(), check=port_check) as client,
                 http.faults("read the export"),
                 client.stream("GET", parts._replace(fragment="").geturl(), headers=headers) as response,
             ):
@@ -111,7 +111,7 @@ def fetched(url: str, headers: dict[str, str] | None = None) -> Iterator[httpx.R
     raise TransportError("The export is behind too many redirects.", permanent=True)
 
 
-def _check_port(place: Place) -> None:
+def port_check(place: Place) -> None:
     """§6.3: 80 and 443 alone, but for networks that the administrator allows."""
     if place.port in _PORTS:
         return

@@ -1,7 +1,7 @@
 """Ordering mails to owners, in the transaction that they speak of."""
 
 from exports import queue, selectors
-from exports.models import Import, MoveExport, Notification, NotificationKind, Notify, Run
+from exports.models import Departure, Import, MoveExport, Notification, NotificationKind, Notify, Run
 from exports.states import ImportState, RunState
 
 KINDS = {
@@ -37,4 +37,6 @@ def import_notify(*, row: Import, state: ImportState) -> None:
 
 
 def _is_move(run: Run) -> bool:
-    return run.order.get("layout") == "move" and MoveExport.objects.filter(run=run).exists()
+    """Of a cell that moves to another server, that server is told, and nobody else."""
+    made = run.order.get("layout") == "move" and MoveExport.objects.filter(run=run).exists()
+    return made and not Departure.objects.filter(run=run).exists()

@@ -10,10 +10,10 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from cells.models import SnapshotFile
-from exports.models import Delivery, Export, Import, Run, Volume
+from exports.models import Delivery, Departure, Export, Import, Run, Volume
 from exports.services import lifecycle, manifest, store
 from exports.services.renditions import renditions_sweep
-from exports.states import DELIVERY_ACTIVE, DOWNLOADABLE, FINAL, IMPORT_ACTIVE, RunState
+from exports.states import DELIVERY_ACTIVE, DEPARTURE_ACTIVE, DOWNLOADABLE, FINAL, IMPORT_ACTIVE, RunState
 
 #: A reader notes that it reads every half minute; this much silence means it went away.
 READ_GRACE = timedelta(minutes=10)
@@ -31,6 +31,9 @@ def expire(*, now: datetime | None = None) -> int:
     idle = Q(last_read_at=None) | Q(last_read_at__lt=now - READ_GRACE)
     past = Run.objects.filter(idle, state__in=DOWNLOADABLE)
     past = past.exclude(pk__in=Delivery.objects.filter(state__in=DELIVERY_ACTIVE).values("run"))
+    leaving = Departure.objects.filter(state__in=DEPARTURE_ACTIVE)
+    past = past.exclude(pk__in=leaving.filter(run__isnull=False).values("run"))
+    past = past.exclude(pk__in=leaving.filter(held_run__isnull=False).values("held_run"))
     published = Export.objects.filter(published_run__isnull=False).values("published_run")
     # A superseded run stays a while: somebody may be resuming it.
     superseded = Q(export__isnull=False, finished_at__lt=now - READ_GRACE) & ~Q(pk__in=published)

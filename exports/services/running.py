@@ -17,12 +17,13 @@ from exports.engine.contents import damage
 from exports.engine.entries import Entry
 from exports.engine.freeze import Layout, freeze
 from exports.engine.images.pictures import Pictures
+from exports.engine.layouts.transfer import transfer
 from exports.engine.names import Names
 from exports.engine.notes import Notes
 from exports.engine.pack import Pack
 from exports.errors import EntriesDamaged, LeaseLost, RunStopped
 from exports.models import Run, RunEntry
-from exports.services import lifecycle, manifest, move_exports, planning, store, writing
+from exports.services import departures, lifecycle, manifest, move_exports, planning, store, transfers, writing
 from exports.services.delivery_lifecycle import deliveries_order
 from exports.services.producing import pictures_make, search_layout
 from exports.services.progress import Progress, Watch, pulse
@@ -45,6 +46,12 @@ def run_export(*, run_id: int, watch: Watch | None = None) -> Run | None:
     run = lifecycle.claim(run_id=run_id)
     if run is None:
         return None
+    done = _export(run, watch)
+    departures.run_settled(run_id=run_id)
+    return done
+
+
+def _export(run: Run, watch: Watch | None) -> Run | None:
     try:
         progress = Progress(run, watch)
         if not run.manifest_sha256:
@@ -151,6 +158,8 @@ def layout_of(run: Run, notes: Notes, pictures: Pictures) -> Layout:
         return snapshot_layout(cells_of(run)[0][0])
     if move_exports.is_move(run):
         return move_exports.move_layout(run, cells_of(run)[0][0])
+    if transfers.is_transfer(run):
+        return transfer
     return search_layout(run, notes, pictures)
 
 
@@ -159,11 +168,15 @@ def write_run(run: Run, progress: Progress) -> None:
 
     When content is found damaged, its entries leave the manifest, the seal is renewed, and all begins again: once
     for each new finding. A store that gives bad bytes once and good ones at the second look is tried `LOOKS` times.
+    A transfer has no archives; who receives the one that is frozen while writers wait proves every byte himself.
     """
+    if run.order.get("proved_elsewhere"):
+        return
     looks = 0
     while True:
         try:
-            if not run.volumes.filter(packer__in=(*planning.DEFAULT_PACKERS, move_exports.PACKER)).exists():
+            archived = run.volumes.filter(packer__in=(*planning.DEFAULT_PACKERS, move_exports.PACKER)).exists()
+            if not archived and not transfers.is_transfer(run):
                 _plan(run, progress)
             if run.volumes.filter(stored=True).exists():
                 writing.volumes_write(run, progress)

@@ -15,6 +15,7 @@ EXCEPTIONS: dict[str, str] = {
 STATE_WRITERS = {
     "exports/services/lifecycle.py",
     "exports/services/delivery_lifecycle.py",
+    "exports/services/departure_lifecycle.py",
     "exports/services/import_lifecycle.py",
 }
 
@@ -66,7 +67,7 @@ def _updates_state(node: ast.AST) -> bool:
     if not isinstance(node, ast.Call) or not any(keyword.arg == "state" for keyword in node.keywords):
         return False
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-    return name in {"update", "create", "get_or_create", "update_or_create", "Run", "Delivery", "Import"}
+    return name in {"update", "create", "get_or_create", "update_or_create", "Run", "Delivery", "Departure", "Import"}
 
 
 def test_every_import_goes_down_the_stairs() -> None:
