@@ -7,7 +7,7 @@ from zoneinfo import available_timezones
 
 from django import template
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
@@ -29,8 +29,13 @@ def when(moment: datetime | None) -> SafeString | str:
         '<time datetime="{}" title="{}">{}</time>',
         moment.isoformat(timespec="seconds"),
         here.tzname(),
-        date_format(here, "j M Y, H:i"),
+        date_format(here, str(words.MOMENT)),
     )
+
+
+@register.filter
+def number(count: int | None) -> str:
+    return "" if count is None else number_format(count, use_l10n=True, force_grouping=True)
 
 
 @register.filter

@@ -9,6 +9,7 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth.models import User
+from django.forms import BoundField
 from django.forms.utils import ErrorDict
 from django.http import QueryDict
 from django.utils.translation import gettext
@@ -31,28 +32,38 @@ _SCHEDULE = re.compile(r"schedule-[0-9]{1,3}")
 
 #: `lines` alone can be imported again (FORMAT.md).
 _PURPOSES = {
-    "lines": _("complete, to be kept and brought back"),
-    "formats": _("for other programs"),
-    "none": _("none, files alone"),
+    "lines": _("Complete, to be kept and brought back here"),
+    "formats": _("For other programs: JSON, CSV, XML or Excel"),
+    "none": _("None, the files alone"),
 }
 
 
 class ExportForm(forms.Form):
-    name = forms.CharField(label=_("Name"), max_length=255, required=False)
-    type = forms.ChoiceField(label=_("Each run takes"), choices=[*words.TYPES.items()][:2])
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=255,
+        required=False,
+        help_text=_("Archives are called like it. One that runs by schedule needs a name."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    type = forms.ChoiceField(
+        label=_("Each run takes"), choices=[*words.TYPES.items()][:2], widget=forms.RadioSelect, initial="export"
+    )
     cells = forms.MultipleChoiceField(
         label=_("Cells"),
         required=False,
         widget=forms.CheckboxSelectMultiple,
         help_text=_("None ticked: all cells that you have when it runs."),
     )
-    documents = forms.ChoiceField(label=_("Documents"), choices=[*_PURPOSES.items()])
+    documents = forms.ChoiceField(
+        label=_("Documents"), choices=[*_PURPOSES.items()], widget=forms.RadioSelect, initial="lines"
+    )
     formats = forms.MultipleChoiceField(
-        label=_("For other programs, documents as"),
+        label=_("Documents for other programs, as"),
         required=False,
         widget=forms.CheckboxSelectMultiple,
         choices=[*zip(FORMATS, ("JSON", "CSV", "XML", "Excel"), strict=True)],
-        help_text=_("Such archives are read by other programs, and cannot be brought back here."),
+        help_text=_("Such an archive cannot be brought back here."),
     )
     doctypes = forms.MultipleChoiceField(
         label=_("Only these kinds of documents"),
@@ -61,7 +72,9 @@ class ExportForm(forms.Form):
         help_text=_("None ticked: all kinds."),
     )
     notify = forms.ChoiceField(
-        label=_("Mails to its owner"), required=False, choices=[("", _("as the account says")), *words.MAILS.items()]
+        label=_("Mail me when it has run"),
+        required=False,
+        choices=[("", _("as the account says")), *words.MAILS.items()],
     )
 
     def clean_formats(self) -> list[str]:
@@ -74,7 +87,7 @@ class ExportForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.owned = list(cells_of(owner))
         self.fields["cells"].choices = [(cell.name, cell.name) for cell in self.owned]
-        self.fields["doctypes"].choices = [(name, name) for name, _ in overview.doctypes(cells=self.owned)]
+        self.fields["doctypes"].choices = [(name, name) for name in overview.doctype_names(cells=self.owned)]
 
 
 class DefinitionForm:
@@ -98,6 +111,8 @@ class DefinitionForm:
         self.says_schedules = len(times) <= MOST
         self.transports: list[TransportForm] = []
         self.schedules: list[ScheduleForm] = []
+        #: The part that a button has just added: the page opens there.
+        self.added: forms.Form | None = None
         if data is not None:
             self._read(data, {str(row.uuid): row for row in rows})
             return
@@ -121,8 +136,10 @@ class DefinitionForm:
         if added == "schedule" and len(self.schedules) < MOST:
             initial = {"timezone": self._zone, "hours": [2], "minutes": [0]}
             self.schedules.append(ScheduleForm(prefix=self._free("schedule"), initial=initial))
+            self.added = self.schedules[-1]
         elif added in FORMS and len(self.transports) < MOST:
             self.transports.append(FORMS[added](prefix=self._free(added)))
+            self.added = self.transports[-1]
         self.transports = [form for form in self.transports if form.prefix != removed]
         self.schedules = [form for form in self.schedules if form.prefix != removed]
         return bool(added or removed)
@@ -130,6 +147,11 @@ class DefinitionForm:
     def is_valid(self) -> bool:
         valid = [form.is_valid() for form in (self.main, *self.transports, *self.schedules)]  # all errors at once
         return all(valid)
+
+    def complaints(self) -> list[tuple[BoundField, str]]:
+        """(field, what is wrong with it), in the order of the page."""
+        forms_shown = (self.main, *self.schedules, *self.transports)
+        return [(field, error) for form in forms_shown for field in form for error in field.errors]
 
     def changes(self) -> ExportChanges:
         """What `export_update` takes, and, made from nothing, all that `export_create` needs. Call after `is_valid`."""
@@ -156,7 +178,7 @@ class DefinitionForm:
     def chosen(self) -> Mapping[str, Any]:
         """Arguments of `overview.amount`, from what is chosen so far, however incomplete."""
         self.main.is_valid()
-        given = self.main.cleaned_data if self.main.is_bound else self.main.initial
+        given = self.main.cleaned_data
         wanted = set(given.get("cells") or ())
         return {
             "cells": [cell for cell in self.main.owned if not wanted or cell.name in wanted],

@@ -1,6 +1,5 @@
 """The list of exports, and the page that makes or changes one."""
 
-from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -89,7 +88,7 @@ def preview(request: HttpRequest) -> HttpResponse:
     )
     owner = export.owner if export else request.user
     form = DefinitionForm(owner=owner, zone=people.zone(request), export=export, data=request.POST)
-    return render(request, "web/preview.html", _preview(form, owner))
+    return render(request, "web/preview.html", _preview(form))
 
 
 def _edit(request: HttpRequest, form: DefinitionForm) -> HttpResponse:
@@ -102,10 +101,12 @@ def _edit(request: HttpRequest, form: DefinitionForm) -> HttpResponse:
             trouble = text(error)
         else:
             return redirect("web:export", id=export.pk)
-    owner = export.owner if export else request.user
-    context = {"form": form, "export": export, "trouble": trouble, **_preview(form, owner)}
+    context = {"form": form, "export": export, "trouble": trouble, "complaints": []}
     if unfinished:
+        context |= _preview(form)
         form.hush()
+    elif request.method == "POST":
+        context |= {**_preview(form), "complaints": form.complaints()}
     return render(request, "web/export_form.html", context)
 
 
@@ -121,13 +122,13 @@ def _save(request: HttpRequest, form: DefinitionForm) -> Export:
     return export
 
 
-def _preview(form: DefinitionForm, owner: object) -> dict[str, object]:
+def _preview(form: DefinitionForm) -> dict[str, object]:
+    """Counts what may be millions: pages ask for it when they are there."""
     amount = overview.amount(**form.chosen())
-    rate = overview.usual_rate(owner=owner)
     return {
         "amount": amount,
         "documents": sum(count for _, count in amount.documents),
-        "estimate": timedelta(seconds=amount.bytes / rate) if rate else None,
+        "estimate": overview.usual_seconds(amount=amount),
         "moments": [(row, _moments(row)) for row in form.schedule_rows()],
     }
 

@@ -24,12 +24,16 @@ def _text(label: Any, help_text: Any = "", *, required: bool = False, example: s
 
 def _secret(label: Any, *, lines: bool = False) -> forms.CharField:
     attrs = {"autocomplete": "new-password", "spellcheck": "false"}
-    widget = forms.Textarea(attrs=attrs) if lines else forms.PasswordInput(attrs=attrs)
+    widget = forms.Textarea(attrs={**attrs, "rows": 3}) if lines else forms.PasswordInput(attrs=attrs)
     return forms.CharField(label=label, required=False, strip=False, widget=widget)
 
 
 def _host_key(**options: Any) -> forms.CharField:
-    return _text(_("Host key of the server"), _("A line of ssh-keyscan, without the name in front."), **options)
+    return _text(
+        _("Host key of the server"),
+        _("What “ssh-keyscan” prints for the server, without its name in front."),
+        **options,
+    )
 
 
 class TransportForm(forms.Form):
@@ -38,7 +42,7 @@ class TransportForm(forms.Form):
     kind = ""
     secrets: tuple[str, ...] = ()
     packer = forms.ChoiceField(
-        label=_("As"),
+        label=_("Packed as"),
         choices=[(key or _FILES, word) for key, word in words.PACKERS.items()],
         initial="zip",
     )

@@ -11,6 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from exports.models import Export, Notify, Schedule
 from exports.states import RunState
 
+#: As Django's `date` writes it.
+MOMENT = pgettext_lazy("a day and a time", "j M Y, H:i")
 NEW = "new"
 #: State → (word, the badge's colour).
 STATES = {

@@ -112,7 +112,9 @@ def look(page: Page, name: str) -> list[str]:
 
 def weight(person, path: str) -> int:
     """Bytes of everything the page brought with it, unpacked, wherever the browser had it from."""
-    return settled(person.go(path)).evaluate("""() =>
+    page = settled(person.go(path))
+    page.wait_for_function("performance.getEntriesByType('resource').length >= 3")  # under load they come to light late
+    return page.evaluate("""() =>
         [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
             .filter((each) => !each.name.includes("/raw?"))
             .reduce((sum, each) => sum + each.decodedBodySize, 0)""")
