@@ -76,8 +76,19 @@ class Flattener:
             row[f"_changelog{self._sub}date_last_updated"] = document["_last_modified"]
         for name, value in block.items():
             if name not in _INNER:
-                self._put(row, f"{self._objecttype}.{name}" if name in SYSTEM_COLUMNS else name, value, linked)
+                self._put(row, self._column(name), value, linked)
         return row
+
+    def _column(self, name: str) -> str:
+        if name in SYSTEM_COLUMNS:
+            return f"{self._objecttype}.{name}"
+        first, _, rest = name.partition(".")
+        return dumps(name).decode() if first == self._objecttype and rest in SYSTEM_COLUMNS else self._part(name)
+
+    def _part(self, name: str) -> str:
+        """Of a column's name, one that could be taken for several parts is a string as in JSON: no two columns are
+        called alike."""
+        return dumps(name).decode() if self._sub in name or "[" in name or name[:1] == '"' else name
 
     def _put(self, row: Row, name: str, value: Any, linked: Linked) -> None:
         kind = type(value)
@@ -121,7 +132,7 @@ class Flattener:
             self._put(row, name, value, linked)
         else:
             for below, inner in value.items():
-                self._put(row, f"{name}{self._sub}{below}", inner, linked)
+                self._put(row, f"{name}{self._sub}{self._part(below)}", inner, linked)
 
     def _file(self, row: Row, name: str, file: dict[str, Any]) -> None:
         if type(file.get("_id")) is not int:

@@ -2,7 +2,9 @@
 
 import csv
 import io
+import itertools
 import json
+import re
 from typing import Any
 from xml.etree import ElementTree
 
@@ -71,6 +73,23 @@ def test_tables(tmp_path_factory: Any, blocks: list[dict[str, Any]], empty: bool
     sheet = load_workbook(io.BytesIO(book))["book"]
     assert (sheet.max_row, sheet.max_column) == (len(rows) + 1, len(names))
     assert all(cell.data_type != "f" for line in sheet.iter_rows() for cell in line)
+
+
+CLASHING = st.sampled_from(["a", "a#de-DE", "a[0]", "a[0]#a", '"a#de-DE"', "_tags", "book._tags"])
+LEAF = st.just("leaf")
+SHAPES = LEAF | st.fixed_dictionaries({"de-DE": LEAF}) | st.lists(LEAF | st.dictionaries(CLASHING, LEAF), max_size=2)
+ROWS_IN_ROWS = st.dictionaries(CLASHING, SHAPES | st.lists(st.dictionaries(CLASHING, SHAPES), max_size=2), min_size=3)
+
+
+@settings(max_examples=200, deadline=None)
+@given(ROWS_IN_ROWS, st.sampled_from("#.-"))
+def test_no_two_values_are_in_one_column(block: dict[str, Any], separator: str) -> None:
+    """`title#de-DE` beside `title` with a German text: each has a column."""
+    numbers = itertools.count()
+    numbered = json.loads(re.sub('"leaf"', lambda _: f'"<{next(numbers)}>"', json.dumps(block)))
+    row = Flattener(Table(separator=separator), "book", None, None).row(document(numbered), {})
+    told = " ".join(map(str, row.values()))
+    assert [each for each in re.findall("<[0-9]+>", json.dumps(numbered)) if each not in told] == []
 
 
 @settings(max_examples=50, deadline=None)

@@ -216,3 +216,15 @@ def test_what_people_call_like_a_system_column_is_not_taken_for_it(as_alice: V1,
     assert (row["_objecttype"], row["_uuid"]) == ("a", "1")
     assert row["_system_object_id"] == str(Document.objects.get().pk)
     assert {f"a.{name}": str(value) for name, value in fake.items()}.items() <= row.items()
+
+
+def test_columns_that_would_be_called_alike_are_two(as_alice: V1, shelf: Cell) -> None:
+    """§8.4: "Sub-values: `<field>#<sub>` (C13): languages `title#de-DE`"; a field that is called so keeps its value."""
+    row = {"a": {"de-DE": "4"}, "a#de-DE": "5"}
+    block = {"title#de-DE": "1", "title": {"de-DE": "2"}, "list[0]": "3", "list": ["0"], "rows": [row]}
+    put_documents(shelf, [("a", "1", block)])
+    told = one(as_alice)
+    assert {name: text for name, text in told.items() if name[0] != "_"} == {
+        '"title#de-DE"': "1", "title#de-DE": "2", '"list[0]"': "3", "list[0]": "0", "rows[0]#a#de-DE": "4",
+        'rows[0]#"a#de-DE"': "5",
+    }  # fmt: skip
