@@ -8,6 +8,7 @@ log = logging.getLogger(__name__)
 
 RUN_EXPORT = "exports.run_export"
 RUN_IMPORT = "exports.run_import"
+CHECK_IMPORT = "exports.check_import"
 WRITE_VOLUMES = "exports.write_volumes"
 DELIVER = "exports.deliver"
 NOTIFY = "exports.notify"

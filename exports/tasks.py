@@ -12,6 +12,7 @@ from exports.services import (
     delivery,
     delivery_lifecycle,
     departures,
+    import_checks,
     import_lifecycle,
     imports,
     incremental,
@@ -32,6 +33,11 @@ def run_export(run_id: int) -> None:
 @shared_task(name=queue.RUN_IMPORT)
 def run_import(import_id: int) -> None:
     imports.run_import(import_id=import_id)
+
+
+@shared_task(name=queue.CHECK_IMPORT)
+def check_import(check_id: int) -> None:
+    import_checks.run_check(check_id=check_id)
 
 
 @shared_task(name=queue.WRITE_VOLUMES)
@@ -66,6 +72,7 @@ def requeue_lost() -> None:
     arrivals.arrivals_sweep()
     delivery_lifecycle.deliveries_requeue()
     import_lifecycle.imports_requeue()
+    import_checks.checks_requeue()
     notifications.notifications_requeue()
 
 
@@ -88,6 +95,7 @@ def index() -> None:
 def sweep() -> None:
     retention.sweep()
     imports.imports_sweep()
+    import_checks.checks_sweep(now=timezone.now())
     blobs_sweep()
     terms_sweep()
     incremental.deletions_sweep(now=timezone.now())

@@ -1,6 +1,6 @@
 from exports.models.delivery import Delivery
 from exports.models.export import Export, Transport
-from exports.models.imports import Import, ImportMode
+from exports.models.imports import Import, ImportCheck, ImportMode
 from exports.models.moving import MoveExport
 from exports.models.notification import Notification, NotificationKind
 from exports.models.preference import Notify, Preference
@@ -16,6 +16,7 @@ __all__ = [
     "Event",
     "Export",
     "Import",
+    "ImportCheck",
     "ImportMode",
     "MoveExport",
     "Notification",

@@ -1,4 +1,4 @@
-"""Imports: one attempt to fill a cell from an archive."""
+"""Imports: one attempt to fill a cell from an archive; and what one would change."""
 
 from django.conf import settings
 from django.db import models
@@ -66,3 +66,35 @@ class Import(models.Model):
 
     def __str__(self) -> str:
         return f"import {self.pk}: {self.state}"
+
+
+class ImportCheck(models.Model):
+    """What an import that replaces would change: one for a person and a cell. Deleted when cancelled, or a day old.
+
+    It waits without a heartbeat, runs with one, and is over when it has `finished_at`. See `services.import_checks`.
+    """
+
+    cell = models.ForeignKey(Cell, on_delete=models.CASCADE, related_name="+")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    name = models.CharField(max_length=255, blank=True)
+    #: As of an import.
+    source = models.CharField(max_length=4200)
+    snapshots_only = models.BooleanField(default=False)
+    fence = models.PositiveIntegerField(default=0)
+    heartbeat_at = models.DateTimeField(null=True)
+    nudged_at = models.DateTimeField()
+    #: Plain bytes of the archive's contents.
+    done = models.BigIntegerField(default=0)
+    total = models.BigIntegerField(default=0)
+    started_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True)
+    #: Of `services.import_checking`: counts, and the first thousand names of each kind.
+    report = models.JSONField(null=True)
+    #: {"code": …, "message": …} of an archive that cannot be brought back.
+    error = models.JSONField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["cell", "owner"], name="import_check_once")]
+
+    def __str__(self) -> str:
+        return f"check {self.pk}"

@@ -1,6 +1,6 @@
 """What an import would change, without changing it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from itertools import islice
 from typing import Any
@@ -20,18 +20,22 @@ _ROWS = 5_000
 Report = dict[str, dict[str, Any]]
 
 
-def compare(cell: Cell, restore: Restore) -> Report:
-    """Reads everything in the archive, and holds it against what the cell shows. Raises what `prepare` does."""
-    restore.prepare(lambda: None)
+def compare(cell: Cell, restore: Restore, tick: Callable[..., object]) -> Report:
+    """Reads everything in the archive, and holds it against what the cell shows. Raises what `prepare` does.
+
+    `tick` hears of plain bytes, and may raise to stop.
+    """
+    restore.prepare(tick)
     comparison = Comparison(cell)
     refusals = _Refusals()
     try:
-        files = _digests(restore, refusals)
+        files = _digests(restore, refusals, tick)
         while rows := list(islice(files, _ROWS)):
             comparison.add_files(rows)
         try:
             for batch in documents_batched(restore.documents()):
                 comparison.add_documents(batch)
+                tick(sum(len(each.line) for each in batch))
         except ArchiveRefused as refusal:  # what follows in the archive was not read
             refusals.add(refusal)
         told = {kind: _shown(each) for kind, each in comparison.differences().items()}
@@ -51,22 +55,25 @@ class _Refusals:
             self.told.append({"path": str(refusal.params["entry"]), "reason": str(refusal.params["reason"])})
 
 
-def _digests(restore: Restore, refusals: _Refusals) -> Iterator[tuple[str, bool, str | None]]:
+def _digests(
+    restore: Restore, refusals: _Refusals, tick: Callable[..., object]
+) -> Iterator[tuple[str, bool, str | None]]:
     for item in restore.items():
         if item.open is None:
             yield item.path, True, None
             continue
         try:
-            yield item.path, False, _digest(item)
+            yield item.path, False, _digest(item, tick)
         except ArchiveRefused as refusal:
             refusals.add(refusal)
 
 
-def _digest(item: LoadItem) -> str:
+def _digest(item: LoadItem, tick: Callable[..., object]) -> str:
     digest = sha256()
     with item.open() as content:
         while chunk := content.read(_CHUNK):
             digest.update(chunk)
+            tick(len(chunk))
     found = digest.hexdigest()
     if item.sha256 and found != item.sha256:
         raise ArchiveRefused(entry=item.path[:200], reason="its SHA-256 is another than it should be")

@@ -50,13 +50,20 @@ _RULES = {ImportMode.MERGE: Rule.IMPORTED, ImportMode.SKIP: Rule.PRESENT, Import
 _JOINS = 3
 
 
-def import_check(*, cell: Cell, archive: str, snapshots_only: bool = False) -> Report:
+def import_check(*, cell: Cell, archive: str, snapshots_only: bool = False, heart: Heart | None = None) -> Report:
     """What an import that replaces would do, and what of the archive would be refused; changes nothing.
 
     Raises what `import_start` would, for an archive that cannot be read at all.
     """
-    with archive_open(archive) as source, restoring(source, budget(), snapshots_only=snapshots_only) as restore:
-        return compare(cell, restore)
+    tick = heart.tick if heart else _unheard
+    with archive_open(archive, tick) as source, restoring(source, budget(), snapshots_only=snapshots_only) as restore:
+        if heart:
+            heart.done, heart.total = 0, restore.total
+        return compare(cell, restore, tick)
+
+
+def _unheard(count: int = 0) -> None:
+    pass
 
 
 def import_start(

@@ -19,8 +19,8 @@ from cells.snapshots import snapshot_get
 from exports import selectors
 from exports.errors import MoveNotFound, MoveTooLarge
 from exports.models import Import, ImportMode
+from exports.services import import_checks, move_imports, overview
 from exports.services import imports as services
-from exports.services import move_imports, overview
 from exports.services.snapshots import snapshot_source
 from exports.states import IMPORT_ACTIVE, ImportState
 from exports.web.errors import stored_text, text
@@ -101,17 +101,17 @@ def import_choose(request: HttpRequest, name: str) -> HttpResponse:
 
 
 @member
-@require_POST
 def import_check(request: HttpRequest, name: str) -> HttpResponse:
-    """The difference, asked for when the page is there: a large archive takes a while."""
+    """The difference. POST asks for it, a worker finds it, GET shows how far that is; `cancel` ends it."""
     cell = reading.cell_get(name=name, user=request.user)
-    chosen = _opened(request, cell, request.POST.get("archive", ""))
-    context: dict[str, object] = {"cell": cell}
+    archive = (request.POST or request.GET).get("archive", "")
+    chosen = _opened(request, cell, archive)
+    context: dict[str, object] = {"cell": cell, "archive": archive if chosen else ""}
     try:
         if chosen and move_imports.is_link(chosen[0]):
             context["elsewhere"] = move_imports.import_precheck(cell=cell, source=chosen[0])
         elif chosen:
-            context["report"] = services.import_check(cell=cell, archive=chosen[0])
+            context |= _checked(request, cell, *chosen)
     except DomainError as error:
         context["trouble"] = _trouble(error)
     part = request.headers.get("HX-Request") == "true"
@@ -142,6 +142,25 @@ def import_live(request: HttpRequest, name: str) -> HttpResponse:
     if not context["is_active"]:
         return HttpResponse(status=204, headers={"HX-Refresh": "true"})
     return render(request, "web/import_live.html", context)
+
+
+def _checked(request: HttpRequest, cell: Cell, source: str, called: str) -> dict[str, object]:
+    whose = {"cell": cell, "owner": request.user}
+    row = None
+    if "cancel" in request.POST:
+        import_checks.check_cancel(**whose)
+    elif request.method == "POST":
+        row = import_checks.check_order(**whose, archive=source, name=called[:255])
+    else:
+        row = import_checks.check_find(**whose, archive=source)
+    if row is None:
+        return {"asked": True}
+    return {
+        "check": row,
+        "report": row.report,
+        "trouble": stored_text(row.error) if row.error else "",
+        "no_worker": row.finished_at is None and not overview.worker_alive(),
+    }
 
 
 def _do(request: HttpRequest, cell: Cell, verb, done: str) -> HttpResponse:

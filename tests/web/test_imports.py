@@ -9,8 +9,8 @@ from django.test import Client
 
 from cells import reading, writing
 from cells.models import Cell
-from exports.models import Import, Run
-from exports.services import downloads, imports, running
+from exports.models import Import, ImportCheck, Run
+from exports.services import downloads, import_checks, imports, running
 from exports.services import exports as services
 from tests.clients import content
 from tests.factories import make_cell, put_documents, put_file, put_files
@@ -56,6 +56,14 @@ def chosen(answer) -> str:
     return re.search(r'name="archive" value="([^"]+)"', answer.content.decode())[1]
 
 
+def worked_out(client: Client, archive: str) -> str:
+    """What would change, once a worker has found it; until then the page says that it is being worked out."""
+    asked = client.post("/web/cells/home/import/check", {"archive": archive}).content.decode()
+    assert "is being worked out" in asked
+    import_checks.run_check(check_id=ImportCheck.objects.get().pk)
+    return client.get("/web/cells/home/import/check", {"archive": archive}).content.decode()
+
+
 def paths(cell: Cell) -> set[str]:
     cell.refresh_from_db()
     return set(reading.files_of(cell).values_list("path", flat=True))
@@ -73,7 +81,7 @@ def test_an_archive_is_looked_at_brought_back_and_undone(alice: User, cell: Cell
         given = {"export": run.export_id}
     page = client.post("/web/cells/home/import/choose", given, follow=True)
     token = chosen(page)
-    difference = client.post("/web/cells/home/import/check", {"archive": token}).content.decode()
+    difference = worked_out(client, token)
     assert "lost.txt" in difference and "changed.txt" in difference and "new.txt" in difference
     assert paths(cell) == before
 
@@ -91,11 +99,21 @@ def test_what_is_no_archive_is_said_to_be_none_and_changes_nothing(alice: User, 
     page = client.post(
         "/web/cells/home/import/choose", {"file": SimpleUploadedFile("x.zip", b"PK\x03\x04 no")}, follow=True
     )
-    told = client.post("/web/cells/home/import/check", {"archive": chosen(page)})
-    assert b"cannot be brought back" in told.content
+    assert "cannot be brought back" in worked_out(client, chosen(page))
     client.post("/web/cells/home/import/start", {"archive": chosen(page), "mode": "replace"})
     assert client.post("/web/cells/home/import/choose", {"export": "1" * 5000}).status_code == 302
     assert not Import.objects.exists()
+    assert paths(cell) == before
+
+
+def test_what_is_being_worked_out_can_be_stopped(alice: User, cell: Cell, run: Run) -> None:
+    client, before = signed_in(alice), paths(cell)
+    archive = {"archive": chosen(client.post("/web/cells/home/import/choose", {"export": run.export_id}, follow=True))}
+    asked = client.post("/web/cells/home/import/check", archive, headers={"HX-Request": "true"})
+    assert b"hx-get" in asked.content and b"No worker is alive" in asked.content and b"<h1" not in asked.content
+    stopped = client.post("/web/cells/home/import/check", {**archive, "cancel": "1"}).content
+    assert b"Show what would change" in stopped and not ImportCheck.objects.exists()
+    assert b"Show what would change" in client.get("/web/cells/home/import/check", archive).content
     assert paths(cell) == before
 
 
@@ -107,7 +125,7 @@ def test_nobody_brings_back_what_is_not_theirs(alice: User, bob: User, cell: Cel
     assert client.post("/web/cells/bobs/import/choose", {"export": run.export_id}).status_code == 404
     for archive in (token, f"run:{run.pk}", "blob:" + "0" * 64, "file:/etc/passwd", token[:-1]):
         told = client.post("/web/cells/bobs/import/check", {"archive": archive})
-        assert b"too old" in told.content
+        assert b"too old" in told.content and not ImportCheck.objects.exists()
         client.post("/web/cells/bobs/import/start", {"archive": archive, "mode": "replace"})
     for route in ("", "/choose", "/check", "/start", "/undo", "/live"):
         assert client.post(f"/web/cells/home/import{route}", {"export": run.export_id}).status_code == 404

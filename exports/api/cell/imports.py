@@ -1,4 +1,7 @@
-"""`/{cell}/__import` (`spec/cell.md §8`), and what we added: `?check=true`, `/undo`, DELETE, `Mode`."""
+"""`/{cell}/__import` (`spec/cell.md §8`), and what we added: `?check=true`, `/undo`, DELETE, `Mode`.
+
+A check of a small archive is answered at once; of a larger one with 202, and GET `?check=true` tells the rest.
+"""
 
 from typing import Any
 
@@ -16,12 +19,15 @@ from exports.api.cell.base import CellViews, answer, json_object
 from exports.api.cell.errors import CellError, told_error
 from exports.api.cell.exports import moment, percent, snapshot_stem
 from exports.api.cell.words import IMPORT_WORDS, READY
-from exports.models import Import, ImportMode
-from exports.services import imports
+from exports.models import Import, ImportCheck, ImportMode
+from exports.services import import_checks, imports
 from exports.services.cell_jobs import import_failed, import_running
 from exports.services.snapshot_rows import ARCHIVE
 from exports.services.snapshots import snapshot_source
 from exports.states import ImportState
+
+#: Bytes of an archive that are read while a client waits. They can hold 250 times as much; that takes some seconds.
+CHECKED_AT_ONCE = 8 << 20
 
 
 class ImportViews(CellViews):
@@ -30,6 +36,8 @@ class ImportViews(CellViews):
 
     def read(self, request: Request, cell: str) -> HttpResponseBase:
         """What runs goes before what failed: a client that tries again shall not see the old failure."""
+        if _check_asked(request):
+            return answer(_check_told(import_checks.check_last(cell=self.cell, owner=self.cell.owner)))
         if row := import_running(cell=self.cell):
             return answer(_told(row))
         if row := import_failed(cell=self.cell):
@@ -44,13 +52,22 @@ class ImportViews(CellViews):
         if body.get("Name") is None:
             raise CellError("PR400-CM-0001", "Name")
         stem, mode = snapshot_stem(body["Name"]), _mode(body.get("Mode"))
-        archive = snapshot_source(self._snapshot(stem + ARCHIVE))
+        file = self._snapshot(stem + ARCHIVE)
+        archive = snapshot_source(file)
         if _check_asked(request):
-            return answer(imports.import_check(cell=self.cell, archive=archive, snapshots_only=True))
+            return self._check(file, archive, stem)
         imports.import_start(
             cell=self.cell, owner=self.cell.owner, archive=archive, mode=mode, name=stem, snapshots_only=True
         )
         return HttpResponse(status=202, headers={"Location": f"{cell_url(self.cell)}__import"})
+
+    def _check(self, file: SnapshotFile, archive: str, stem: str) -> HttpResponseBase:
+        if (file.size or 0) <= CHECKED_AT_ONCE:
+            return answer(imports.import_check(cell=self.cell, archive=archive, snapshots_only=True))
+        import_checks.check_order(
+            cell=self.cell, owner=self.cell.owner, archive=archive, name=stem, snapshots_only=True
+        )
+        return HttpResponse(status=202, headers={"Location": f"{cell_url(self.cell)}__import?check=true"})
 
     def destroy(self, request: Request, cell: str) -> HttpResponseBase:
         """The owner has seen that the last import failed; the cell is normal again."""
@@ -79,6 +96,22 @@ def _told(row: Import) -> dict[str, Any]:
         "progress": percent(row.done, row.total),
         "importation_name": row.name,
     }
+
+
+def _check_told(row: ImportCheck | None) -> dict[str, Any]:
+    """The report, once there is one; before it, and in place of it, the words of an import."""
+    if row is None:
+        return {"status": READY}
+    if row.report is not None:
+        return row.report
+    told = {
+        "started_at": moment(row.started_at),
+        "progress": percent(row.done, row.total),
+        "importation_name": row.name,
+    }
+    if row.finished_at is None:
+        return {"status": "check in progress"} | told
+    return {"status": "check failed"} | told | {"message": told_error(row.error)}
 
 
 def _mode(given: Any) -> ImportMode:

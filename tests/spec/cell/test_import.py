@@ -9,8 +9,8 @@ import pytest
 
 from cells.models import Cell, Document, SnapshotFile
 from cells.reading import file_get, files_of
-from exports.models import Import, Run
-from exports.services import import_lifecycle, imports
+from exports.models import Import, ImportCheck, Run
+from exports.services import import_checks, import_lifecycle, imports
 from tests.factories import put_file
 from tests.spec.cell.asking import CellClient, answer, content, empty, exported, refused
 
@@ -251,6 +251,22 @@ def test_check_tells_what_would_change_and_changes_nothing(cell: Cell, snapshot:
     assert not Import.objects.exists()
     assert file_get(cell=cell, path="box/a.txt").size == 7
     refused(as_alice.post("/cell1/__import?check=maybe", {"Name": "backup-1"}), "PR400-CM-0002")
+
+
+def test_a_check_of_a_large_archive_is_a_job(cell: Cell, snapshot: bytes, as_alice: CellClient, monkeypatch) -> None:
+    """Issue 4 point 4, beyond what is read while somebody waits: 202, then the words of an import, then the report."""
+    put_file(cell, "new.txt")
+    wanted = answer(as_alice.post("/cell1/__import?check=true", {"Name": "backup-1"}))
+    monkeypatch.setattr("exports.api.cell.imports.CHECKED_AT_ONCE", 10)
+    assert answer(as_alice.get("/cell1/__import?check=true")) == {"status": "ready"}
+    accepted = empty(as_alice.post("/cell1/__import?check=true", {"Name": "backup-1"}), 202)
+    assert accepted.headers["Location"] == "https://unit.example/cell1/__import?check=true"
+    told = answer(as_alice.get("/cell1/__import?check=true"))
+    assert (told["status"], told["progress"], told["importation_name"]) == ("check in progress", "0%", "backup-1")
+    assert answer(as_alice.get("/cell1/__import")) == {"status": "ready"}
+    import_checks.run_check(check_id=ImportCheck.objects.get().pk)
+    assert answer(as_alice.get("/cell1/__import?check=true")) == wanted
+    assert not Import.objects.exists()
 
 
 def test_undo_brings_the_former_content_back(cell: Cell, snapshot: bytes, as_alice: CellClient) -> None:
