@@ -209,6 +209,12 @@ class ArchiveLayoutUnknown(DomainError):
     code = "archive_layout_unknown"
 
 
+class ArchiveForOthers(DomainError):
+    """{name!r} was made for other programs. Import an export whose documents are complete ("documents": "lines")."""
+
+    code = "archive_for_others"
+
+
 class ArchiveEntryMissing(DomainError):
     """{path!r} is not in the archive."""
 

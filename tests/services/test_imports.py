@@ -346,7 +346,8 @@ def test_archives_made_for_other_programs_are_refused(other: Cell, tmp_path: Pat
     for name in ("contact.csv", "deleted.jsonl", "documents/contact.json"):
         (tmp_path / "x.zip").write_bytes(zip_of([Part(name.encode(), b"x"), manifest_part([(name, b"x")], [name])]))
         row = run(other, tmp_path / "x.zip")
-        assert (row.state, row.error["code"]) == (ImportState.FAILED, "archive_layout_unknown")
+        assert (row.state, row.error["code"]) == (ImportState.FAILED, "archive_for_others")
+        assert name in row.error["message"] and '("documents": "lines")' in row.error["message"]
     assert (holding(other), generations(other)) == (before, [1])
 
 

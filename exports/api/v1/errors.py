@@ -41,6 +41,7 @@ class ExportErrors(V1Errors):
         **dict.fromkeys(
             (
                 "archive_entry_missing",
+                "archive_for_others",
                 "archive_layout_unknown",
                 "archive_manifest_refused",
                 "archive_refused",

@@ -20,7 +20,7 @@ from exports.engine.archives.layout import Restore, checked_line, checked_path, 
 from exports.engine.layouts.cell import RESERVED
 from exports.errors import (
     ArchiveEntryMissing,
-    ArchiveLayoutUnknown,
+    ArchiveForOthers,
     ArchiveManifestRefused,
     ArchiveRefused,
     ArchiveVersionUnknown,
@@ -157,7 +157,7 @@ class OurRestore(Restore):
             raise ArchiveRefused(entry=name[:200], reason="its size or CRC-32 is not what the manifest says")
         for (name,) in index.query("SELECT name FROM told WHERE generated"):
             if not _DOCUMENTS.fullmatch(name):
-                raise ArchiveLayoutUnknown(reason=f"{name!r} was made for other programs and cannot be imported")
+                raise ArchiveForOthers(name=name)
 
     def _refused(self, reason: str) -> ArchiveManifestRefused:
         return ArchiveManifestRefused(name=self._closing.name, reason=reason)
