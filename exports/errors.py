@@ -354,6 +354,13 @@ class MoveIncomplete(DomainError):
     kind = Kind.UNAVAILABLE
 
 
+class MoveNoRoom(DomainError):
+    """{missing} of {needed} bytes do not fit the cell's quota of {quota} bytes."""
+
+    code = "move_no_room"
+    kind = Kind.TOO_LARGE
+
+
 class TransferNotFound(DomainError):
     """There is no such transfer."""
 

@@ -75,6 +75,10 @@ def _known(cell: Cell, transfer: str, token: str) -> Import | None:
     return row
 
 
+def is_transfer(row: Import) -> bool:
+    return row.source.startswith(MOVE)
+
+
 def token_of(arrival: Arrival) -> str:
     return secrets_open(arrival.secrets).get("token", "")
 

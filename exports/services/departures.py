@@ -32,6 +32,7 @@ from exports.errors import (
     MoveTargetInvalid,
     MoveTargetRefused,
     MoveTargetUnreachable,
+    TransferNotFound,
     TransferNotReady,
 )
 from exports.models import Departure, Run
@@ -145,12 +146,12 @@ def _run(departure: Departure, *, classic: bool = False, proved: bool = True) ->
 
 def departure_of(*, uid: str = "", cell: Cell | None = None, token: str) -> Departure:
     """The departure that the other server speaks of: by its id, or as the last one of `cell`; with the token that it
-    was given, which is good for as long as the row is there. It has been heard. Raises MoveNotFound."""
+    was given, which is good for as long as the row is there. It has been heard. Raises TransferNotFound."""
     rows = Departure.objects.select_related("cell", "owner", "run", "held_run").order_by("-created_at")
     found = (rows.filter(cell=cell) if cell is not None else rows.filter(uid=uid)).exclude(token_digest="")
     departure = found.filter(token_digest=tokens.digest(token)).first()
     if departure is None or not hmac.compare_digest(departure.token_digest, tokens.digest(token)):
-        raise MoveNotFound
+        raise TransferNotFound
     Departure.objects.filter(pk=departure.pk).update(heard_at=timezone.now())
     return departure
 

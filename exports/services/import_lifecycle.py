@@ -14,11 +14,13 @@ from cells.models import Cell, Usage
 from cells.quota import writable_check
 from exports import queue
 from exports.errors import CellBusy, ImportLeaseLost, ImportLost, NothingToDismiss, NothingToUndo
-from exports.models import Import, ImportMode
+from exports.models import Arrival, Import, ImportMode
 from exports.services import arrival_rows, cell_jobs, notification_rows
 from exports.services.lifecycle import ATTEMPTS, event_write
 from exports.states import IMPORT_TRANSITIONS, ImportState
 
+#: Workers that an arrival may lose without any progress.
+ARRIVAL_ATTEMPTS = 5
 EVENTS = {
     ImportState.PENDING: "IMPORT_REQUEUED",
     ImportState.PROCESSING: "IMPORT_START",
@@ -89,9 +91,12 @@ def generation_reserve(row: Import) -> int:
     return row.generation
 
 
-def publish(row: Import, report: dict) -> None:
-    """The cell shows what was imported, and the import is done, in one step. Raises ImportLeaseLost, QuotaExceeded."""
-    with generation_switching(row.cell, row.generation) as previous:
+def publish(row: Import, report: dict, *, decided: bool = False) -> None:
+    """The cell shows what was imported, and the import is done, in one step. Raises ImportLeaseLost, QuotaExceeded.
+
+    `decided`: the server that it came from has given it away.
+    """
+    with generation_switching(row.cell, row.generation, decided=decided) as previous:
         moved = transition(
             row.pk,
             ImportState.DONE,
@@ -122,6 +127,22 @@ def import_fail(row: Import, error: DomainError | None = None) -> bool:
     """For a reason that people can read; None is a fault of ours that only the log explains."""
     told = {"code": error.code, "message": str(error)} if error else {"code": "internal", "message": "Internal error."}
     return transition(row.pk, ImportState.FAILED, holding=row.fence, error=told)
+
+
+def import_wait(row: Import, pause: timedelta) -> None:
+    """Back to the others that wait, for another try after the pause. Raises ImportLeaseLost."""
+    again = timezone.now() + pause - timedelta(seconds=queue.NUDGE_SECONDS)
+    if not transition(row.pk, ImportState.PENDING, holding=row.fence, nudged_at=again):
+        raise ImportLeaseLost(import_id=row.pk)
+
+
+@transaction.atomic
+def arrival_ask(row: Import, *, digest: str, report: dict) -> None:
+    """From now on the server that it comes from decides, and nobody here. Raises ImportLeaseLost."""
+    mine = Import.objects.select_for_update().filter(pk=row.pk, fence=row.fence, state=ImportState.PROCESSING)
+    if not mine.update(report=report):
+        raise ImportLeaseLost(import_id=row.pk)
+    Arrival.objects.filter(pk=row.pk).update(digest=digest, asked_at=timezone.now(), tries=0)
 
 
 def import_undo(*, cell: Cell) -> Import:
@@ -158,12 +179,22 @@ def import_dismiss(*, cell: Cell) -> Import:
     return row
 
 
+def _is_lost(row: Import) -> bool:
+    """Workers die of what they are given; an arrival that gets on may lose more of them, and one that has asked is
+    ended by nobody but the server that it comes from."""
+    arrival = Arrival.objects.filter(pk=row.pk).first()
+    if arrival is None or arrival.asked_at is not None:
+        return arrival is None and row.fence >= ATTEMPTS
+    Arrival.objects.filter(pk=row.pk).update(lost=F("lost") + 1)
+    return arrival.lost >= ARRIVAL_ATTEMPTS
+
+
 def imports_requeue(*, now: datetime | None = None) -> int:
     """Give imports whose worker went silent to another one, and repeat nudges that were lost. How many were lost."""
     now = now or timezone.now()
     lost = 0
     for row in Import.objects.filter(state=ImportState.PROCESSING, heartbeat_at__lt=now - settings.EXPORT_LEASE):
-        if row.fence >= ATTEMPTS:
+        if _is_lost(row):
             lost += import_fail(row, ImportLost(import_id=row.pk, attempts=row.fence))
         else:
             lost += transition(row.pk, ImportState.PENDING, holding=row.fence, nudged_at=None)

@@ -25,7 +25,7 @@ from cells.restoring import documents_restore, versions_restore
 from exports.engine.restore import Restore, restoring
 from exports.errors import ArchiveRefused, ImportLeaseLost, ImportStopped
 from exports.models import Import, ImportMode
-from exports.services import import_lifecycle, move_imports
+from exports.services import arrivals, import_lifecycle, move_imports, receiving, spool
 from exports.services.archives import RUN, archive_open, budget
 from exports.services.heart import Heart
 from exports.services.import_checking import Report, compare
@@ -98,7 +98,10 @@ def run_import(*, import_id: int, watch: Watch | None = None) -> Import | None:
         return None
     try:
         with Heart(row, watch) as heart:
-            _import(row, heart)
+            if arrivals.is_transfer(row):
+                receiving.run_arrival(row, heart, _drop)
+            else:
+                _import(row, heart)
         if move_imports.is_from_link(row):
             move_imports.link_forget(row)
         _drop_unseen(Usage.objects.filter(cell=row.cell_id))
@@ -128,6 +131,7 @@ def imports_sweep(*, now: datetime | None = None) -> int:
     """Drop the generations that nobody sees, fills or can go back to. How many."""
     now = now or timezone.now()
     move_imports.links_sweep()
+    spool.spools_sweep(set(Import.objects.filter(state__in=IMPORT_ACTIVE).values_list("pk", flat=True)))
     Import.objects.filter(undo_until__lte=now).update(undo_until=None, previous_generation=None)
     kept = Import.objects.filter(previous_generation__isnull=False)
     for cell_id in list(kept.values_list("cell", flat=True).distinct()):

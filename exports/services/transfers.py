@@ -13,13 +13,14 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from cells.models import Cell
+from cells.quota import bytes_used
 from cells.transfer_lines import FORMAT, KINDS, VERSION, content_digest
 from exports.engine.contents import CHUNK, Contents
 from exports.engine.entries import Body, Entry, Form
-from exports.errors import TransferNotFound, TransferNotReady
+from exports.errors import MoveAborted, TransferNotFound, TransferNotReady
 from exports.models import Departure, Run, RunEntry
 from exports.services import planning
-from exports.states import DEPARTURE_ACTIVE, DOWNLOADABLE
+from exports.states import DEPARTURE_ACTIVE, DOWNLOADABLE, DepartureState
 
 #: `Run.order["layout"]`.
 TRANSFER = "transfer"
@@ -58,11 +59,19 @@ def facts(run: Run) -> Facts:
 
 
 def run_offered(departure: Departure) -> Run:
-    """What the other server may fetch now. Raises TransferNotReady."""
+    """What the other server may fetch now. Raises TransferNotReady, MoveAborted."""
+    _check(departure)
     run = departure.held_run if departure.digest else departure.run
-    if departure.state not in DEPARTURE_ACTIVE or run is None or run.state not in DOWNLOADABLE:
+    if run is None or run.state not in DOWNLOADABLE:
         raise TransferNotReady(state=departure.state)
     return run
+
+
+def _check(departure: Departure) -> None:
+    if departure.state == DepartureState.ABORTED:
+        raise MoveAborted(reason=(departure.error or {}).get("message", ""))
+    if departure.state not in DEPARTURE_ACTIVE:
+        raise TransferNotReady(state=departure.state)
 
 
 def status(departure: Departure) -> dict[str, object]:
@@ -75,10 +84,10 @@ def listing(departure: Departure) -> Iterator[bytes]:
     run = run_offered(departure)
     told = facts(run)
     head = {"format": FORMAT, "version": VERSION, "seal": run.manifest_sha256, "digest": told.digest}
-    source = planning.run_source(run, places=False)
+    source, used = planning.run_source(run, places=False), bytes_used(departure.cell)
 
     def lines() -> Iterator[bytes]:
-        yield orjson.dumps({**head, "count": told.count, "bytes": told.bytes}) + b"\n"
+        yield orjson.dumps({**head, "count": told.count, "bytes": told.bytes, "used": used}) + b"\n"
         held: list[bytes] = []
         for entry in source(0, told.count):
             held.append(_line(entry))
@@ -107,9 +116,11 @@ class Opened(NamedTuple):
 
 def contents_open(departure: Departure, *, seal: str, want: Sequence[int], offset: int) -> Opened:
     """The stored bytes of the contents with these numbers in the listing of `seal`, one behind the other, from byte
-    `offset` on. At most MOST_WANTED numbers, which ascend. Raises TransferNotFound, TransferNotReady."""
-    if departure.state not in DEPARTURE_ACTIVE:
-        raise TransferNotReady(state=departure.state)
+    `offset` on. At most MOST_WANTED numbers, which ascend.
+
+    Raises TransferNotFound, TransferNotReady, MoveAborted.
+    """
+    _check(departure)
     run = next((run for run in (departure.held_run, departure.run) if run and run.manifest_sha256 == seal), None)
     ascends = all(one < next for one, next in pairwise(want))
     if run is None or run.state not in DOWNLOADABLE or not 0 < len(want) <= MOST_WANTED or not ascends:

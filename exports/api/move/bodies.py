@@ -51,6 +51,13 @@ def flag(found: dict[str, Any], name: str) -> bool:
     return bool(value)
 
 
+def integers(found: dict[str, Any], name: str) -> list[int]:
+    value = found.get(name) or []
+    if not isinstance(value, list) or not all(type(each) is int and each in _INT64 for each in value):
+        raise body_malformed()
+    return value
+
+
 def text(found: dict[str, Any], name: str) -> str:
     value = found.get(name)
     if value is not None and not isinstance(value, str):

@@ -5,11 +5,21 @@ from django.urls import path, re_path
 from exports.api.move.base import unknown_call
 from exports.api.move.exports import ExportViewSet
 from exports.api.move.imports import ImportViewSet
+from exports.api.move.transfers import TransferViewSet
 
 #: Of a move between two servers (§7), which is not built.
 _STEPS = {
     **dict.fromkeys(("authorize", "go", "vault"), "get"),
     **dict.fromkeys(("initialize", "request", "finalize", "abort"), "post"),
+}
+#: Between two exportsites.
+_TRANSFERS = {
+    "": ("get", "retrieve"),
+    "/listing": ("get", "listing"),
+    "/contents": ("post", "contents"),
+    "/hold": ("post", "hold"),
+    "/finalize": ("post", "finalize"),
+    "/abort": ("post", "abort"),
 }
 _READ = {"get": "retrieve", "head": "retrieve"}
 
@@ -25,6 +35,10 @@ def _patterns(**schema: None) -> list:
         path("importing", ImportViewSet.as_view({"get": "importing", "post": "unbuilt"}, **schema)),
         path("importing/realtime", ImportViewSet.as_view({"get": "realtime"}, schema=None)),
         *(path(step, ImportViewSet.as_view({method: "unbuilt"}, schema=None)) for step, method in _STEPS.items()),
+        *(
+            path(f"transfers/<str:uid>{step}", TransferViewSet.as_view({method: verb}, schema=None))
+            for step, (method, verb) in _TRANSFERS.items()
+        ),
         path("downloads/<str:opaque>", ExportViewSet.as_view({"get": "page"}, schema=None)),
         re_path(r"", unknown_call),
     ]

@@ -53,6 +53,7 @@ class ExportErrors(V1Errors):
                 "move_decided",
                 "move_expired",
                 "move_mac_invalid",
+                "move_no_room",
                 "move_not_found",
                 "move_running",
                 "move_secret_invalid",

@@ -1,0 +1,196 @@
+"""One arrival by a transfer, from claim to switch: list, fetch, hold, fetch the rest, fill, compare, ask, switch.
+
+Until it asks, every failure leaves the cell as it was, and the other server is told. Once it has asked, the other
+server alone decides: it is asked again, by whichever worker and however often, until it says what it has decided.
+"""
+
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from time import monotonic, sleep
+
+from django.conf import settings
+from django.db import OperationalError, transaction
+from django.utils import timezone
+
+from cells import transferring
+from cells.blobs import BlobStore
+from cells.errors import BlobDamaged, NoSpace
+from cells.generations import generations_analyze
+from cells.lines import Refusal
+from cells.models import Blob
+from cells.quota import bytes_used
+from cells.restoring import documents_restore
+from cells.transfer_lines import DOCUMENTS, FILES, VERSIONS, content_digest
+from exports.errors import (
+    ImportLeaseLost,
+    MoveNoRoom,
+    MoveSilent,
+    MoveSourceRefused,
+    TransferDiffers,
+    TransferRefused,
+)
+from exports.models import Arrival, Import
+from exports.services import arrivals, import_lifecycle, offered, spool
+from exports.services.heart import Heart
+from exports.services.source_server import Head, SourceAway, SourceServer
+
+log = logging.getLogger(__name__)
+
+#: A source that has not been heard for so long, and was not asked to decide, is given up.
+PATIENCE = timedelta(days=1)
+#: Between two looks whether the other server has frozen what it holds.
+_POLL_SECONDS = 0.5
+#: While we work on what came the other server shall know that somebody is there.
+_ALIVE_SECONDS = 60.0
+
+
+def run_arrival(row: Import, heart: Heart, drop: Callable[[int, int], object]) -> None:
+    """A claimed import, done or waiting for its next try when this returns.
+
+    `drop(cell id, generation)` removes what nobody sees. Raises DomainError when it has failed, ImportLeaseLost.
+    """
+    arrival = Arrival.objects.get(pk=row.pk)
+    source = SourceServer(arrival)
+    try:
+        if arrival.asked_at is None:
+            _prepare(row, arrival, source, heart, drop)
+        _commit(row, arrival, source, heart)
+    except SourceAway as away:
+        _wait(row, arrival, str(away))
+    except (ImportLeaseLost, MoveSourceRefused, OperationalError):
+        raise
+    except Exception as error:
+        if Arrival.objects.filter(pk=row.pk, asked_at__isnull=True).exists():
+            raise
+        log.exception("import %s: nobody but the other server ends this move any more", row.pk)
+        _wait(row, arrival, type(error).__name__)
+    else:
+        spool.spool_forget(row.pk)
+        offered.received_forget(row.cell)
+
+
+def _wait(row: Import, arrival: Arrival, reason: str) -> None:
+    arrival.refresh_from_db()
+    silent = timezone.now() - arrival.heard_at
+    if arrival.asked_at is None and silent > PATIENCE:
+        raise MoveSilent(minutes=int(silent.total_seconds() // 60))
+    log.info("import %s: the other server is away (%s)", row.pk, reason)
+    Arrival.objects.filter(pk=arrival.pk).update(tries=arrival.tries + 1)
+    import_lifecycle.import_wait(row, arrivals.wait_of(arrival.tries))
+
+
+def _prepare(
+    row: Import, arrival: Arrival, source: SourceServer, heart: Heart, drop: Callable[[int, int], object]
+) -> None:
+    """Everything up to a generation that is what the other server holds, which nobody writes any more."""
+    heart.phase = "fetch"
+    alive = _Alive(source, heart)
+    if source.status()["state"] not in ("holding", "held"):
+        _collect(row, source, heart)
+        source.hold()
+    while (told := source.status())["state"] == "holding":
+        sleep(_POLL_SECONDS)
+        heart.tick()
+    if told["state"] != "held":
+        raise MoveSourceRefused(reason=f"its transfer is {told['state'][:20]}")
+    head = _collect(row, source, heart)
+    left = row.generation
+    import_lifecycle.generation_reserve(row)
+    if left is not None:
+        drop(row.cell_id, left)  # of an attempt whose worker was lost
+    heart.phase = "import"
+    report = _fill(row, alive)
+    generations_analyze()
+    heart.phase = "compare"
+    found = content_digest(transferring.chunk_digests(row.cell, row.generation, alive.tick))
+    if not found == head.digest == told["digest"]:
+        raise TransferDiffers
+    needed = bytes_used(row.cell, row.generation)
+    _check_quota(row, needed)
+    import_lifecycle.arrival_ask(row, digest=found, report={**report, "bytes": needed, "missing": []})
+
+
+class _Alive:
+    """Ticks of work that takes long."""
+
+    def __init__(self, source: SourceServer, heart: Heart) -> None:
+        self._source, self._heart, self._told = source, heart, monotonic()
+
+    def tick(self, count: int = 0) -> None:
+        self._heart.tick()
+        if monotonic() - self._told > _ALIVE_SECONDS:
+            self._told = monotonic()
+            self._source.status()
+
+
+def _collect(row: Import, source: SourceServer, heart: Heart) -> Head:
+    """Everything that is offered now is in the store."""
+    with source.listing() as (head, rows), transaction.atomic():
+        _check_quota(row, head.used)
+        offered.offered_stage(row.cell, _ticking(rows, heart))
+    total, missing = offered.offered_totals()
+    if missing > shutil.disk_usage(settings.EXPORTS_STORE).free:
+        raise NoSpace(mount=str(settings.EXPORTS_STORE))
+    heart.done, heart.total = total - missing, total
+    Arrival.objects.filter(pk=row.pk).update(listed=total, fetched=total - missing)
+    while batch := offered.batch_wanted():
+        path = spool.batch_fetch(source, head.seal, batch, import_id=row.pk, tick=heart.tick)
+        spool.batch_unpack(path, batch, lambda count: heart.tick())
+        offered.batch_received(row.cell, batch)
+        missing -= sum(content.stored for content in batch)
+        heart.done = total - missing
+        Arrival.objects.filter(pk=row.pk).update(fetched=total - missing, lost=0)
+    return head
+
+
+def _ticking(rows: Iterator[tuple], heart: Heart) -> Iterator[tuple]:
+    for number, each in enumerate(rows):
+        if not number % 1000:
+            heart.tick()
+        yield each
+
+
+def _check_quota(row: Import, needed: int) -> None:
+    quota = row.cell.quota
+    if quota is not None and needed > max(quota, bytes_used(row.cell)):
+        raise MoveNoRoom(missing=needed - quota, needed=needed, quota=quota)
+
+
+def _fill(row: Import, alive: _Alive) -> dict[str, int]:
+    def refuse(where: str, reason: str) -> None:
+        raise TransferRefused(reason=f"{where[:200]}: {reason}")
+
+    place = row.cell, row.generation
+    try:
+        lines = transferring.documents_of(_chunk_lines(DOCUMENTS))
+        documents = documents_restore(
+            cell=row.cell, generation=row.generation, documents=lines, refuse=refuse, watch=alive.tick
+        )
+        files = transferring.files_place(*place, _chunk_lines(FILES), alive.tick)
+        generations_analyze()
+        transferring.folders_check(*place)
+        transferring.versions_place(*place, _chunk_lines(VERSIONS), alive.tick)
+    except Refusal as refusal:
+        raise TransferRefused(reason=str(refusal)) from refusal
+    return {"files": files, "documents": documents}
+
+
+def _chunk_lines(kind: str) -> Iterator[bytes]:
+    for digest in offered.chunks_offered(kind):
+        try:
+            yield from transferring.lines_of(BlobStore().open(Blob.objects.get(pk=digest)))
+        except (Blob.DoesNotExist, BlobDamaged) as error:
+            raise TransferRefused(reason=f"the chunk {digest} cannot be read back") from error
+
+
+def _commit(row: Import, arrival: Arrival, source: SourceServer, heart: Heart) -> None:
+    """Ask for the decision, and show what it says. Nothing here is undone by a failure of ours."""
+    heart.phase = "switch"
+    arrival.refresh_from_db()
+    if arrival.decided_at is None:
+        source.finalize(arrival.digest)
+        Arrival.objects.filter(pk=arrival.pk).update(decided_at=timezone.now())
+    heart.tick()
+    import_lifecycle.publish(row, Import.objects.get(pk=row.pk).report, decided=True)

@@ -1,0 +1,43 @@
+"""A cell moves from one exportsite to another (docs/moving.md): all of it, or nothing."""
+
+import pytest
+from django.contrib.auth.models import User
+
+from cells.models import Cell
+from exports.models import Departure
+from exports.states import DepartureState, ImportState
+from tests.factories import make_cell, put_file
+from tests.services.imported import generations, holding
+from tests.services.moving import arrive, filled, offered, run
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def reachable(settings) -> None:
+    settings.EGRESS_ALLOW = ["127.0.0.0/8", "::1/128"]
+
+
+@pytest.fixture
+def source(alice: User) -> Cell:
+    return filled(alice)
+
+
+@pytest.fixture
+def target(bob: User) -> Cell:
+    cell = make_cell(bob, "target")
+    put_file(cell, "old", b"old")
+    return cell
+
+
+def test_a_cell_moves_with_everything_it_holds(source: Cell, target: Cell, live_server) -> None:
+    departure = offered(source, live_server.url)
+    before = holding(source)
+    row = run(arrive(departure, target, live_server.url))
+    assert (row.state, row.error) == (ImportState.DONE, None)
+    assert holding(target) == before
+    departure.refresh_from_db()
+    assert departure.state == DepartureState.MOVED
+    source.refresh_from_db()
+    assert source.moved_to
+    assert Departure.objects.count() == 1 and len(generations(target)) == 2
