@@ -9,6 +9,17 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.db import connection
+from django.test import TransactionTestCase
+
+from tests import emptying
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_emptying() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        truncate = TransactionTestCase._fixture_teardown
+        patch.setattr(TransactionTestCase, "_fixture_teardown", emptying.quick(truncate))
+        yield
 
 
 @pytest.fixture(autouse=True)
