@@ -1,6 +1,7 @@
 """Programs that others wrote, as judges of our archives."""
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -62,14 +63,19 @@ def missing(tool: str) -> NoReturn:
 
 @dataclass(frozen=True)
 class Judge:
-    """`check` reads every byte; `names` lists; `extract` unpacks into an empty folder."""
+    """`check` reads every byte, and returns the names where that tells them; `names` lists; `extract` unpacks into an
+    empty folder."""
 
     name: str
     tool: str | None
     formats: tuple[str, ...]
-    check: Callable[[Path], object]
+    check: Callable[[Path], list[str] | None]
     names: Callable[[Path], list[str]]
     extract: Callable[[Path, Path], object]
+
+    def checked_names(self, path: Path) -> list[str]:
+        names = self.check(path)
+        return self.names(path) if names is None else names
 
     def spells(self, name: str) -> str:
         """As what it writes a name to disk: libarchive composes, most of it."""
@@ -122,9 +128,8 @@ def _7z_check(path: Path) -> None:
 def _7z_names(path: Path) -> list[str]:
     outer = _outer(path)
     text = pipe(outer, ["7z", "l", "-slt", "-si", "-ttar"]) if outer else run("7z", "l", "-slt", path)
-    entries = text.partition("----------\n")[2].split("\n\n")
-    found = [dict(line.split(" = ", 1) for line in each.split("\n") if " = " in line) for each in entries]
-    return [each["Path"] + ("/" if each["Folder"] == "+" else "") for each in found if each]
+    entries = re.findall(r"^Path = (.*)\nFolder = ([+-])$", text.partition("----------\n")[2], re.MULTILINE)
+    return [name + "/" * (is_folder == "+") for name, is_folder in entries]
 
 
 def _7z_extract(path: Path, into: Path) -> None:
@@ -134,16 +139,19 @@ def _7z_extract(path: Path, into: Path) -> None:
         run("7z", "x", f"-o{into}", path)
 
 
-def _python_check(path: Path) -> None:
+def _python_check(path: Path) -> list[str]:
     if path.suffix == ".zip":
         with zipfile.ZipFile(path) as archive:
             assert archive.testzip() is None
-        return
+            return archive.namelist()
+    names = []
     with tarfile.open(path) as archive:
         for member in archive:
+            names.append(member.name + "/" * member.isdir())
             if file := archive.extractfile(member):
                 while file.read(1 << 20):
                     pass
+    return names
 
 
 def _python_names(path: Path) -> list[str]:

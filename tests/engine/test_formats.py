@@ -244,8 +244,7 @@ FOLDER = {
 @pytest.mark.parametrize(("judge", "kind", "count"), MANY)
 def test_many_entries_test_clean_and_are_all_listed(judge: Judge, kind: str, count: int, many) -> None:
     archive = many(kind, count)
-    judge.called().check(archive)
-    names = judge.names(archive)
+    names = judge.called().checked_names(archive)
     assert len(names) == len(set(names)) == count
     assert {f"{count // 2000}/", f"0/{1:06}", f"{(count - 1) // 1000}/{count - 1:06}"} <= set(names)
 

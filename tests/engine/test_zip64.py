@@ -118,8 +118,7 @@ def accepted(made: Making, kind: str, path: Path, judges: list[Judge], last: str
     """Written, and read whole by every judge."""
     made.archive(kind, path)
     for judge in judges:
-        judge.called().check(path)
-        names = judge.names(path)
+        names = judge.called().checked_names(path)
         assert (len(names), names[-1]) == (len(made.entries), last), judge.name
     return path
 
