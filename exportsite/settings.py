@@ -57,6 +57,8 @@ IMPORT_UNDO_SIZE = env.size("IMPORT_UNDO_SIZE", "1024GB")
 IMPORT_MAX_ENTRIES = env.integer("IMPORT_MAX_ENTRIES", 2_000_000, minimum=1)
 IMPORT_MAX_SIZE = env.size("IMPORT_MAX_SIZE", "1024GB")
 IMPORT_MAX_RATIO = env.integer("IMPORT_MAX_RATIO", 250, minimum=1)
+IMPORT_LINK_TIMEOUT = env.duration("IMPORT_LINK_TIMEOUT", "2d")
+IMPORT_LINK_RATE = env.size("IMPORT_LINK_RATE", "1KB")
 
 # --- Schedules --------------------------------------------------------------------------------------------------
 

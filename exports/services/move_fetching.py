@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 import httpx
+from django.conf import settings
 
 from exports.engine.volumes import named
-from exports.errors import MoveNotFound
+from exports.errors import ArchiveTooLarge, MoveNotFound
 from exports.services import move_links, store
 from exports.services.move_links import Manifest
 from exports.transports.base import TransportError
@@ -20,6 +21,10 @@ from exports.transports.http import require
 #: Tries without a byte of progress, and pauses between them; a try that brings something begins the count anew.
 TRIES = 8
 _PAUSES = (0.2, 0.5, 1, 2, 5, 10, 20)
+#: IMPORT_LINK_RATE is asked for over so long: shorter than that, a server may also be silent.
+WINDOW_SECONDS = 600.0
+#: Of one answer: a server may have to make the part first.
+HEADER_SECONDS = 300.0
 
 
 def folder_of(cell: str, url: str) -> Path:
@@ -28,17 +33,18 @@ def folder_of(cell: str, url: str) -> Path:
 
 
 def parts_fetch(manifest: Manifest, *, cell: str, most: int, tick: Callable[[int], object]) -> list[Path]:
-    """Every part, whole, for an import into `cell`. Raises MoveNotFound, TransportError, NoSpace.
+    """Every part, whole, for an import into `cell`. Raises MoveNotFound, TransportError, ArchiveTooLarge, NoSpace.
 
     `most`: bytes that all may have together; `tick` hears of bytes, and may raise to stop.
     """
+    patience = _Patience(tick)
     folder = folder_of(cell, manifest.url)
     folder.mkdir(exist_ok=True)
     found, left = [], most
     for number in range(len(manifest.cursors) + 1):
         path = folder / f"part{number:03}.zip"
         if not path.exists():
-            _fetch(manifest.part_url(number), path, left, tick)
+            _fetch(manifest.part_url(number), path, left, patience)
         found.append(path)
         left -= path.stat().st_size
     return found
@@ -60,13 +66,38 @@ def parts_sweep(before: float, wanted: Collection[Path] = ()) -> int:
     return len(old)
 
 
-def _fetch(url: str, path: Path, most: int, tick: Callable[[int], object]) -> None:
+class _Patience:
+    """With one server: what it sends has to come fast enough, and all of it within IMPORT_LINK_TIMEOUT.
+
+    Tries and pauses are part of it: a byte before each cut would else go on for ever.
+    """
+
+    def __init__(self, tick: Callable[[int], object]) -> None:
+        self._tick, self._came = tick, 0
+        self._since = time.monotonic()
+        self._until = self._since + settings.IMPORT_LINK_TIMEOUT.total_seconds()
+
+    def came(self, count: int) -> None:
+        """So many bytes more, none for a look at the clock. Raises TransportError, and what `tick` does."""
+        self._tick(count)
+        self._came += count
+        now = time.monotonic()
+        if now > self._until:
+            raise TransportError("The export takes longer to come than an import may wait.", permanent=True)
+        if now - self._since < WINDOW_SECONDS:
+            return
+        if self._came < settings.IMPORT_LINK_RATE * (now - self._since):
+            raise TransportError("The export comes too slowly.", permanent=True)
+        self._since, self._came = now, 0
+
+
+def _fetch(url: str, path: Path, most: int, patience: _Patience) -> None:
     """Into `<path>.part`, whose name also tells the version of what it holds; renamed when it is whole."""
     failures = 0
     while True:
         before = _held(path)
         try:
-            if _go_on(url, path, most, tick):
+            if _go_on(url, path, most, patience):
                 return
         except TransportError as error:
             if error.permanent:
@@ -74,6 +105,7 @@ def _fetch(url: str, path: Path, most: int, tick: Callable[[int], object]) -> No
             failures = 1 if _held(path) != before else failures + 1
             if failures == TRIES:
                 raise
+            patience.came(0)
             time.sleep(_PAUSES[failures - 1])
 
 
@@ -81,13 +113,13 @@ def _held(path: Path) -> int:
     return sum(each.stat().st_size for each in path.parent.glob(f"{path.name}.*.part"))
 
 
-def _go_on(url: str, path: Path, most: int, tick: Callable[[int], object]) -> bool:
+def _go_on(url: str, path: Path, most: int, patience: _Patience) -> bool:
     """One connection. Whether the part is whole now."""
     [*started] = path.parent.glob(f"{path.name}.*.part")
     headers = {}
     if started and (start := started[0].stat().st_size):
         headers = {"Range": f"bytes={start}-", "If-Range": f'"{started[0].suffixes[-2][1:]}"'}
-    with move_links.fetched(url, headers) as response:
+    with move_links.fetched(url, headers, seconds=HEADER_SECONDS) as response:
         if response.status_code == 416 and started:
             started[0].unlink()
             raise TransportError("The part has changed meanwhile.", permanent=False)
@@ -104,7 +136,7 @@ def _go_on(url: str, path: Path, most: int, tick: Callable[[int], object]) -> bo
             if other != part or not goes_on:
                 other.unlink()
         with part.open("ab") as file:
-            whole = _copy(response, file, most, tick)
+            whole = _copy(response, file, most, patience)
         if whole:
             part.rename(path)
         return whole
@@ -114,7 +146,7 @@ def _begins_at(response: httpx.Response, start: int) -> bool:
     return response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
 
 
-def _copy(response: httpx.Response, file: BinaryIO, most: int, tick: Callable[[int], object]) -> bool:
+def _copy(response: httpx.Response, file: BinaryIO, most: int, patience: _Patience) -> bool:
     """Whether all came that was announced; a server that announces nothing has said all when it ends in order."""
     announced = response.headers.get("Content-Length")
     start, count = file.tell(), 0
@@ -122,9 +154,9 @@ def _copy(response: httpx.Response, file: BinaryIO, most: int, tick: Callable[[i
         for chunk in response.iter_raw():  # as it comes: what a given size would gather is lost with the connection
             count += len(chunk)
             if start + count > most:
-                raise TransportError("The export is larger than an import may be.", permanent=True)
+                raise ArchiveTooLarge(found=start + count, what="bytes", limit=most)
             file.write(chunk)
-            tick(len(chunk))
+            patience.came(len(chunk))
         file.flush()
         os.fsync(file.fileno())
     except OSError as error:

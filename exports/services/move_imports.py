@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 LINK = "link:"
 #: What was fetched for an import that failed is kept for so long, for another try.
 KEPT_SECONDS = 24 * 3600
+#: Names and headers of an entry, which no quota counts.
+_PER_ENTRY = 1024
 
 
 def link_source(*, cell: Cell, link: str) -> str:
@@ -47,9 +49,17 @@ def source_host(source: str) -> str:
 def import_precheck(*, cell: Cell, source: str) -> Manifest:
     """Whether an import could be. Changes nothing here or there. Raises MoveNotFound, MoveTooLarge."""
     manifest = move_links.manifest_fetch(_url(source))
-    if cell.quota is not None and manifest.size > cell.quota:
-        raise MoveTooLarge(quota=cell.quota, needed=manifest.size, missing=manifest.size - cell.quota)
+    _most(cell, manifest)
     return manifest
+
+
+def _most(cell: Cell, manifest: Manifest) -> int:
+    """Bytes that its parts may have together. Raises MoveTooLarge for what says itself that it does not fit."""
+    if cell.quota is None:
+        return settings.IMPORT_MAX_SIZE
+    if manifest.size > cell.quota:
+        raise MoveTooLarge(quota=cell.quota, needed=manifest.size, missing=manifest.size - cell.quota)
+    return min(settings.IMPORT_MAX_SIZE, cell.quota + _PER_ENTRY * settings.IMPORT_MAX_ENTRIES)
 
 
 def import_from_link(*, cell: Cell, owner: User, source: str, mode: ImportMode | str = ImportMode.REPLACE) -> Import:
@@ -64,11 +74,15 @@ def is_from_link(row: Import) -> bool:
 
 
 def link_fetch(sealed: str, tick: Callable[[int], object]) -> list[Path]:
-    """All parts, in files. Raises ArchiveUnreadable, which does not tell why: that could be about our network."""
+    """All parts, in files; no more is fetched than the cell could hold.
+
+    Raises MoveTooLarge, ArchiveTooLarge, and ArchiveUnreadable, which does not tell why: that could be about our
+    network.
+    """
     opened = secrets_open(b64decode(sealed))
     try:
         manifest = move_links.manifest_fetch(opened["url"])
-        most = settings.IMPORT_MAX_SIZE
+        most = _most(Cell.objects.get(pk=opened["cell"]), manifest)
         return move_fetching.parts_fetch(manifest, cell=opened["cell"], most=most, tick=tick)
     except (MoveNotFound, TransportError) as error:
         log.warning("an export could not be fetched: %s", type(error).__name__)

@@ -10,7 +10,7 @@ import logging
 import re
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -89,10 +89,11 @@ def checked(url: str) -> SplitResult:
 
 
 @contextmanager
-def fetched(url: str, headers: dict[str, str] | None = None) -> Iterator[httpx.Response]:
+def fetched(url: str, headers: dict[str, str] | None = None, *, seconds: float) -> Iterator[httpx.Response]:
     """The streamed answer to a GET without credentials; redirects are followed by hand, each address is judged.
 
-    Raises MoveNotFound for an address that may not be dialled, TransportError for all that goes wrong on the way.
+    Headers have to be there within `seconds`. Raises MoveNotFound for an address that may not be dialled,
+    TransportError for all that goes wrong on the way.
     """
     try:
         for _ in range(REDIRECTS + 1):
@@ -100,8 +101,12 @@ def fetched(url: str, headers: dict[str, str] | None = None) -> Iterator[httpx.R
             with (
                 http.client(parts, ssl.create_default_context(), check=port_check) as client,
                 http.faults("read the export"),
-                client.stream("GET", parts._replace(fragment="").geturl(), headers=headers) as response,
+                ExitStack() as opened,
             ):
+                address = parts._replace(fragment="").geturl()
+                with http.ended_after(seconds) as trace:
+                    request = client.stream("GET", address, headers=headers, extensions={"trace": trace})
+                    response = opened.enter_context(request)
                 if not response.is_redirect:
                     yield response
                     return
@@ -124,7 +129,7 @@ def port_check(place: Place) -> None:
 def manifest_fetch(url: str) -> Manifest:
     """Raises MoveNotFound for everything but a finished export; the log knows the reason."""
     try:
-        with fetched(url) as response:
+        with fetched(url, seconds=MANIFEST_SECONDS) as response:
             if response.status_code != 200:
                 raise ValueError(f"status {response.status_code}")
             return _manifest(url, _bounded(response))

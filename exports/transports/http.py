@@ -1,9 +1,11 @@
 """HTTP for webdav and s3: one client that dials what the guard allowed, and follows nothing."""
 
 import logging
+import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 from xml.etree import ElementTree
@@ -75,6 +77,34 @@ def client(
         trust_env=False,
         headers={"User-Agent": "exportsite", "Accept-Encoding": "identity"},  # lengths are those of the files
     )
+
+
+@contextmanager
+def ended_after(seconds: float) -> Iterator[Callable[[str, dict[str, Any]], None]]:
+    """Gives what httpx tells of its connections to. The newest is cut when time is up: a time-out counts from byte to
+    byte only, and a server that sends its headers drop by drop would be listened to for weeks."""
+    sockets: list[socket.socket] = []
+    over = threading.Event()
+
+    def cut() -> None:
+        over.set()
+        for each in sockets[-1:]:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def trace(event: str, told: dict[str, Any]) -> None:
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            sockets.append(told["return_value"].get_extra_info("socket"))
+            if over.is_set():
+                cut()
+
+    timer = threading.Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield trace
+    finally:
+        timer.cancel()
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Another server with an export: real HTTP, which tells what was asked of it and cuts connections when told to."""
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +21,9 @@ class Other:
         #: Bytes after which each of the next connections ends.
         self.cuts: list[int] = []
         self.ranges = True
+        #: So many bytes of each answer, its headers too, are sent; then it is silent until this is set.
+        self.drips: int | None = None
+        self.silence = threading.Event()
         self.sent = 0
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.redirect = ""
@@ -62,6 +66,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data) - start))
         if self.other.ranges:
             self.send_header("ETag", '"v1"')
+        if self.other.drips is not None:
+            self._headers_buffer = [b"".join(self._headers_buffer)[: self.other.drips]]
+            self.flush_headers()
+            self.other.silence.wait(60)
+            return
         self.end_headers()
         rest = data[start:][: cuts.pop(0)] if cuts else data[start:]
         self.other.sent += len(rest) if cuts is self.other.cuts else 0

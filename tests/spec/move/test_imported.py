@@ -5,18 +5,20 @@ import json
 import random
 import zipfile
 from base64 import b64encode
+from datetime import timedelta
 from hashlib import md5
 from typing import Any
 
 import pytest
 from django.core import mail
 
+from cells.models import Cell
 from exports.engine.archives.move import SKIPPED
-from exports.services import imports, move_fetching
+from exports.services import imports, move_fetching, move_links
 from exports.services.archives import FILE
 from exports.states import ImportState
 from tests.factories import put_file
-from tests.spec.move.asking import Move, exported, mailed, opaque_of
+from tests.spec.move.asking import Move, attributes, exported, mailed, opaque_of
 from tests.spec.move.incoming import ROOT, directory, document, exported_parts, file, imported, ran, shown, zipped
 from tests.spec.move.other import other_server
 
@@ -256,3 +258,55 @@ def test_a_cell_moves_from_this_server_to_itself(as_alice, as_bob, cell, target,
     assert row.state == ImportState.DONE, row.error
     source, got = shown(cell), shown(target)
     assert (got["files"], got["times"], got["versions"]) == (source["files"], source["times"], source["versions"])
+
+
+def test_a_server_that_drips_is_given_up(as_alice, as_bob, cell, target, settings, monkeypatch) -> None:
+    """A byte before each cut is progress each time: the worker would be held for ever. What came is kept."""
+    before, sent = shown(target), exported_parts(as_alice)
+    settings.IMPORT_LINK_RATE = 10**9
+    with other_server(sent) as other:
+        monkeypatch.setattr(move_fetching, "WINDOW_SECONDS", 0.0)
+        other.cuts = [1] * 50
+        row = ran(as_bob, other.link)
+        assert (row.state, row.error["code"]) == (ImportState.FAILED, "archive_unreadable")
+        assert len(other.cuts) == 49 and shown(target) == before
+        monkeypatch.setattr(move_fetching, "WINDOW_SECONDS", 600.0)
+        other.cuts = []
+        assert ran(as_bob, other.link).state == ImportState.DONE
+        assert other.asked[-1][1]["Range"] == "bytes=1-"
+
+
+def test_all_of_it_has_to_come_in_time(as_alice, as_bob, cell, target, settings) -> None:
+    before, sent = shown(target), exported_parts(as_alice)
+    settings.IMPORT_LINK_TIMEOUT = timedelta(seconds=-1)
+    with other_server(sent) as other:
+        assert ran(as_bob, other.link).error["code"] == "archive_unreadable"
+    assert shown(target) == before
+
+
+@pytest.mark.parametrize("drips", [0, 20])
+def test_headers_that_never_end_are_not_waited_for(as_bob, target, monkeypatch, drips: int) -> None:
+    before = shown(target)
+    monkeypatch.setattr(move_links, "MANIFEST_SECONDS", 0.3)
+    with other_server({"": b""}) as other:
+        other.drips = drips
+        try:
+            assert as_bob.post("move/imports/precheck", attributes(url=other.link)).status_code == 412
+            assert not other.silence.is_set() and shown(target) == before
+        finally:
+            other.silence.set()
+
+
+def test_no_more_is_fetched_than_the_cell_could_hold(as_alice, as_bob, cell, target, settings) -> None:
+    """Neither of a server that says how much it is, nor of one that lies."""
+    put_file(cell, "large.bin", random.Random(5).randbytes(400_000))
+    sent, settings.IMPORT_MAX_ENTRIES = exported_parts(as_alice), 10
+    Cell.objects.filter(pk=target.pk).update(quota=100_000)
+    before = shown(target)
+    with other_server(sent, contents_size=450_000) as other:
+        assert ran(as_bob, other.link).error["code"] == "move_too_large"
+        assert other.sent == 0
+    with other_server(sent) as other:
+        row = ran(as_bob, other.link)
+        assert row.error["code"] == "archive_too_large" and "110240 are allowed" in row.error["message"]
+    assert shown(target) == before
