@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 
 from django.db import connection, transaction
 from django.db.models import Max
@@ -38,7 +39,7 @@ def new_generation(cell: Cell, *, above: int = 0) -> int:
 
     `above`: the highest number that somebody may still be filling, though it was dropped.
     """
-    with cell_writing(cell) as locked:
+    with cell_holding(cell) as locked:
         newest = Usage.objects.filter(cell=locked).aggregate(newest=Max("generation"))["newest"] or 0
         number = max(newest, locked.generation, above) + 1
         Usage.objects.create(cell=locked, generation=number, bytes=0)
@@ -69,13 +70,16 @@ def switch_generation(cell: Cell, generation: int) -> int:
 
 
 @contextmanager
-def generation_switching(cell: Cell, generation: int, *, decided: bool = False) -> Iterator[int]:
+def generation_switching(
+    cell: Cell, generation: int, *, decided: bool = False, for_move: bool = False
+) -> Iterator[int]:
     """A transaction that switches, and gives the present generation; what is written inside comes with it.
 
-    `decided`: nothing may stop it any more, and no quota counts: what is shown is nowhere else.
+    `decided`: nothing may stop it any more, and no quota counts: what is shown is nowhere else. `for_move`: the cell
+    may be held for what is shown now.
     Remembering 300,000 deletions took 4 s: all but what is written meanwhile are noted before the cell is held.
     """
-    held = cell_holding if decided else cell_writing
+    held = cell_holding if decided else partial(cell_writing, for_move=for_move)
     with held(cell) as locked:  # who commits later begins later, too
         left, since = locked.generation, timezone.now() - _SKEW
     with transaction.atomic():

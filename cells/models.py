@@ -31,7 +31,7 @@ class Cell(models.Model):
     generation = models.PositiveIntegerField(default=1)
     #: Counts the names it has had, for ETags (`spec/cell.md §13.1`).
     version = models.PositiveIntegerField(default=1)
-    #: Since when nobody may write it: it moves to another server. `cells.quota.cell_writing` looks.
+    #: Since when nobody may write it: it moves to another server, or another's moves into it (`cells.quota`).
     held_at = models.DateTimeField(null=True)
     #: Where it is now, without a slash at the end. What is here is what it was then.
     moved_to = models.CharField(max_length=2000, default="", db_default="", blank=True)

@@ -34,13 +34,15 @@ def writable_check(cell: Cell) -> None:
 
 
 @contextmanager
-def cell_writing(cell: Cell) -> Iterator[Cell]:
+def cell_writing(cell: Cell, *, for_move: bool = False) -> Iterator[Cell]:
     """A transaction that holds the cell, read anew. Rolls all back with QuotaExceeded when it made the cell too big.
 
-    Raises CellHeld, CellMoved: whoever holds the cell while nobody may write it has seen the last writer commit.
+    Raises CellHeld, CellMoved, but for what comes by the very move (`for_move`): whoever holds the cell while nobody
+    may write it has seen the last writer commit.
     """
     with cell_holding(cell) as locked:
-        writable_check(locked)
+        if not for_move:
+            writable_check(locked)
         before = bytes_used(locked)
         yield locked
         if locked.quota is not None and (after := bytes_used(locked)) > max(before, locked.quota):

@@ -129,8 +129,10 @@ def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
 
 
 def base_url(name: str, default: str) -> str:
-    """An http(s) address without a slash at its end."""
+    """An http(s) address without a slash at its end; "" for none, where that is the default."""
     raw = (_raw(name) or default).rstrip("/")
+    if not raw:
+        return raw
     parts = urlsplit(raw)
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
         refuse(name, f"{raw!r} is not an address like https://exports.example.org")

@@ -71,6 +71,7 @@ STANDARD_MINUTE = env.integer("STANDARD_MINUTE", 0, maximum=59)
 
 MOVE_MIN_PARTS_SIZE = env.integer("MOVE_MIN_PARTS_SIZE", 0)
 MOVE_TOKEN_REQUIRED = env.flag("MOVE_TOKEN_REQUIRED")
+MOVE_WIZARD_URL = env.base_url("MOVE_WIZARD_URL", "")
 MOVE_HOLD = env.duration("MOVE_HOLD", "30m", units="smhd", minimum="5s")
 
 # --- Transports -------------------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ VERSIONS = {
     "X-Easydb-Base-Schema-Version": "1",
     "X-Easydb-User-Schema-Version": "1",
 }
+#: Of a refusal that passes by itself: a cell that moves to another server is held for seconds, mostly.
+RETRY = {"Retry-After": "30"}
 _A_YEAR = 365 * 86400
 AnyResponse = TypeVar("AnyResponse", bound=HttpResponseBase)
 

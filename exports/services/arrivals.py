@@ -14,10 +14,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from cells.models import Cell
+from cells.quota import writable_check
 from exports import queue
 from exports.errors import CellBusy, ImportStopped, MoveDecided, MoveNotFound, TransferRefused
 from exports.models import Arrival, Import, ImportMode, Received
-from exports.services import import_lifecycle, move_calls, move_imports, move_links
+from exports.services import cell_jobs, import_lifecycle, move_calls, move_imports, move_links
 from exports.services.secrets import secrets_open, secrets_seal
 from exports.states import IMPORT_ACTIVE, ImportState
 from exports.transports.base import TransportError
@@ -44,7 +45,8 @@ def arrival_start(
     transfer: str = "",
     vault: bool = False,
 ) -> Import:
-    """Queues the import of a cell that moves here, in place of what `cell` holds. Dials nobody.
+    """Queues the import of a cell that moves here, in place of what `cell` holds, which nobody else may write until it
+    ends. Dials nobody.
 
     `source_url`, `token`: `move_from` of `spec/move.md §7.6`. `transfer`: of an exportsite that offers one; else
     `link` is the settings link of its export. Harmless when repeated for the same transfer: gives the same import, also
@@ -65,7 +67,15 @@ def arrival_start(
         Arrival.objects.create(
             imported=row, source_url=url, secrets=secrets_seal({"token": token}), transfer=transfer, vault=vault
         )
+        Cell.objects.filter(pk=cell.pk).update(held_at=timezone.now())
     return row
+
+
+def arrival_check(*, cell: Cell) -> None:
+    """Whether a cell could move in here just now. Raises CellBusy, CellHeld, CellMoved."""
+    writable_check(cell)
+    if job := cell_jobs.cell_job(cell=cell):
+        raise CellBusy(name=cell.name, job=job)
 
 
 def _known(cell: Cell, transfer: str, token: str) -> Import | None:
@@ -96,6 +106,7 @@ def arrival_abort(*, cell: Cell) -> bool:
     The cell is as it was; the other server is told. Raises MoveDecided once the other server was asked to decide: it
     alone knows then, and is asked again at once.
     """
+    Cell.objects.select_for_update(no_key=True).filter(pk=cell.pk).first()
     row = Import.objects.select_for_update().filter(cell=cell, state__in=IMPORT_ACTIVE, arrival__isnull=False).first()
     if row is None:
         return False

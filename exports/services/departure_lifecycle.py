@@ -4,6 +4,7 @@ Whoever needs both holds the cell first, then the departure: nobody waits for an
 """
 
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -16,7 +17,7 @@ from cells.quota import cell_holding, writable_check
 from exports import queue
 from exports.errors import CellBusy, MoveAborted, MoveDecided, MoveSecretInvalid, TransferNotReady
 from exports.models import Departure, Run
-from exports.services import cell_jobs
+from exports.services import cell_jobs, notification_rows
 from exports.services.lifecycle import event_write
 from exports.states import DEPARTURE_ACTIVE, DEPARTURE_TRANSITIONS, DepartureState
 
@@ -98,7 +99,7 @@ def departure_finalize(departure: Departure, *, digest: str = "") -> None:
     with cell_holding(departure.cell) as locked:
         if transition(departure, DepartureState.MOVED, only=ready, tell=""):
             moved_at = departure.finished_at
-            Cell.objects.filter(pk=locked.pk).update(held_at=moved_at, moved_to=departure.target_url)
+            Cell.objects.filter(pk=locked.pk).update(held_at=moved_at, moved_to=_moved_to(departure))
             _over(departure)
             return
         departure.refresh_from_db()
@@ -108,14 +109,22 @@ def departure_finalize(departure: Departure, *, digest: str = "") -> None:
             raise TransferNotReady(state=departure.state)
 
 
-def departure_abort(departure: Departure, reason: DomainError, *, tell: bool = True) -> bool:
+def _moved_to(departure: Departure) -> str:
+    """With a path: the cell's address at another exportsite, where everything is as here. Without: another server."""
+    url = urlsplit(departure.target_url)
+    return url._replace(path="").geturl() if departure.classic else url.geturl()
+
+
+def departure_abort(departure: Departure, reason: DomainError, *, tell: bool = True, mail: bool = True) -> bool:
     """The cell may be written again; the other server is told, if it knows. Whether it was under way until now.
 
+    `mail`: the owner hears of it from nobody else.
     Raises MoveDecided when it has moved.
     """
     with cell_holding(departure.cell) as locked:
         departure.refresh_from_db()
-        known = tell and departure.state != DepartureState.ASKED
+        begun = departure.state != DepartureState.ASKED
+        known = tell and begun
         error = told(reason)
         after = {"tell": "abort" if known else "", "tell_at": timezone.now(), "tries": 0, "error": error}
         if transition(departure, DepartureState.ABORTED, **after):
@@ -124,6 +133,8 @@ def departure_abort(departure: Departure, reason: DomainError, *, tell: bool = T
             _over(departure)
             if known:
                 queue.enqueue(queue.TELL_TARGET, departure.uid)
+            if mail and begun:
+                notification_rows.departure_notify(departure=departure)
             return True
         if departure.state == DepartureState.MOVED:
             raise MoveDecided(url=departure.target_url)

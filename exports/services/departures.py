@@ -20,8 +20,9 @@ from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from cells import tokens
-from cells.errors import CellNotFound, DomainError
+from cells.errors import CellNotFound, DomainError, NameRefused
 from cells.models import Cell
+from cells.validators import cell_name
 from exports import queue
 from exports.errors import (
     MoveAborted,
@@ -59,6 +60,8 @@ log = logging.getLogger(__name__)
 #: In the answer to POST /move/importing: the other server knows transfers, and not only what the spec says.
 TRANSFER_HEADER = "Exportsite-Move"
 TRANSFER = "transfer"
+#: There too: the name of the cell that it moves into.
+CELL_HEADER = "Exportsite-Cell"
 #: An offer that nobody takes any notice of ends after so long; before it is held nobody waits for it.
 OFFER_SILENCE = timedelta(days=1)
 #: What an old server fetches is kept for so long (`spec/move.md §4.2.2`); it says nothing meanwhile.
@@ -75,7 +78,7 @@ def departure_request(
     `target_url`: of the other server, or of the cell there; `target_token` opens that cell for POST on io.cozy.imports.
     `base_url`: where the owner came by. Dials nobody. Raises MoveTargetInvalid, CellBusy, CellHeld, CellMoved.
     """
-    url = _target(target_url, base_url)
+    url = target_checked(target_url, base_url)
     secret = secrets.token_hex(8)
     departure = departure_lifecycle.departure_create(
         cell=cell,
@@ -89,8 +92,11 @@ def departure_request(
     return departure, secret
 
 
-def _target(url: str, base_url: str) -> str:
-    """Without what a move has no use for. A cell may move to another cell of the same server, but not to itself."""
+def target_checked(url: str, base_url: str) -> str:
+    """Without what a move has no use for. A cell may move to another cell of the same server, but not to itself.
+
+    Raises MoveTargetInvalid.
+    """
     try:
         parts = move_links.checked(url.strip())
     except MoveNotFound as error:
@@ -120,17 +126,32 @@ def departure_go(*, secret: str, user: User) -> Departure:
         raise MoveTargetUnreachable from error
     if not answer.accepted:
         raise MoveTargetRefused(reason=answer.reason())
-    _begin(departure, classic=answer.headers.get(TRANSFER_HEADER) != TRANSFER)
+    classic = answer.headers.get(TRANSFER_HEADER) != TRANSFER
+    told = None if classic else answer.headers.get(CELL_HEADER)
+    _begin(departure, classic=classic, target_url=_target(departure, told))
     return departure
 
 
+def _target(departure: Departure, cell: str | None) -> str:
+    """Where the cell will be: of another exportsite the cell's own address, so that everything can be led there."""
+    try:
+        return (
+            urlsplit(departure.target_url)._replace(path=f"/{cell_name(cell)}").geturl()
+            if cell
+            else departure.target_url
+        )
+    except NameRefused as error:
+        raise MoveTargetRefused(reason="it has no name for the cell") from error
+
+
 @transaction.atomic
-def _begin(departure: Departure, *, classic: bool) -> None:
+def _begin(departure: Departure, *, classic: bool, target_url: str) -> None:
     cell, owner = departure.cell, departure.owner
     token = tokens.token_create(user=owner, cell=cell, scopes=["io.cozy.imports"], expires=_TOKEN_LIFE)
     departure_lifecycle.departure_confirm(
         departure,
         classic=classic,
+        target_url=target_url,
         token_digest=tokens.digest(token),
         secrets=secrets_seal({**secrets_open(departure.secrets), "token": token}),
         run=_run(departure, classic=classic),

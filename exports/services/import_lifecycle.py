@@ -96,7 +96,7 @@ def publish(row: Import, report: dict, *, decided: bool = False) -> None:
 
     `decided`: the server that it came from has given it away.
     """
-    with generation_switching(row.cell, row.generation, decided=decided) as previous:
+    with generation_switching(row.cell, row.generation, decided=decided, for_move=True) as previous:
         moved = transition(
             row.pk,
             ImportState.DONE,
@@ -123,8 +123,13 @@ def undo_bound(cell_id: int) -> None:
             return
 
 
+@transaction.atomic
 def import_fail(row: Import, error: DomainError | None = None) -> bool:
-    """For a reason that people can read; None is a fault of ours that only the log explains."""
+    """For a reason that people can read; None is a fault of ours that only the log explains.
+
+    Takes the cell before the import, as whoever publishes does: an arrival's end lets the cell be written again.
+    """
+    Cell.objects.select_for_update(no_key=True).filter(pk=row.cell_id).first()
     told = {"code": error.code, "message": str(error)} if error else {"code": "internal", "message": "Internal error."}
     return transition(row.pk, ImportState.FAILED, holding=row.fence, error=told)
 

@@ -1,17 +1,23 @@
 """What the mails of the move API say (`spec/move.md §4.12, §6.9`). Sent as all notifications are."""
 
+from urllib.parse import urlsplit
+
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.utils.translation import gettext_lazy as _
 
-from exports.models import MoveExport, Notification, NotificationKind
-from exports.services import move_exports
+from exports.models import Arrival, MoveExport, Notification, NotificationKind
+from exports.services import departure_asking, move_exports
+from exports.services.sentences import stored_text
 
 SUBJECTS = {
     "archiver": _("Download your data"),
     "export_error": _("⚠ The export of your data has failed"),
     "import_success": _("Good news! Your data has been successfully imported"),
     "import_error": _("⚠ The import of your data has failed"),
+    "move_confirm": _("Would you like to move your data now?"),
+    "move_success": _("Good news! Your data has been successfully moved"),
+    "move_error": _("⚠ The move of your data has failed"),
 }
 
 
@@ -21,23 +27,26 @@ def move_mail(row: Notification) -> tuple[str, str, dict[str, object]]:
     owner = export.cell.owner
     context: dict[str, object] = {"PublicName": _public_name(owner)}
     if row.kind == NotificationKind.FAILED:
-        return "export_error", str(SUBJECTS["export_error"]), context
+        return _told("export_error", context)
     opaque = move_exports.opaque(export)
     context |= {
         "ArchiveLink": f"{export.base_url}/#/exports/{opaque}",
         "page": f"{export.base_url}/move/downloads/{opaque}",
         "expires": f"{move_exports.expires_at(export):%Y-%m-%d %H:%M} UTC",
-        "warnings": export.run.warnings,
+        "warnings": [said(warning) for warning in export.run.warnings],
     }
-    return "archiver", str(SUBJECTS["archiver"]), context
+    return _told("archiver", context)
 
 
 def import_mail(row: Notification) -> tuple[str, str, dict[str, object]]:
     """The same of an import (§6.9). That of a failed one gives no reason: the job's record does."""
     found = row.imported
+    arrival = Arrival.objects.filter(imported=found).first()
+    what = "move" if arrival else "import"
     context: dict[str, object] = {"PublicName": _public_name(found.owner), "CozyLink": settings.PUBLIC_URL}
+    context["Source"] = urlsplit(arrival.source_url).netloc if arrival else ""
     if row.kind == NotificationKind.FAILED:
-        return "import_error", str(SUBJECTS["import_error"]), context
+        return _told(f"{what}_error", context)
     missing = found.report.get("missing", [])
     context |= {
         "AppsNotInstalled": ", ".join(found.report.get("not_installed", [])),
@@ -45,7 +54,20 @@ def import_mail(row: Notification) -> tuple[str, str, dict[str, object]]:
         "more": max(0, len(missing) - 20),
         "undo_days": settings.IMPORT_UNDO_DAYS,
     }
-    return "import_success", str(SUBJECTS["import_success"]), context
+    return _told(f"{what}_success", context)
+
+
+def departure_mail(row: Notification) -> tuple[str, str, dict[str, object]]:
+    """The same of a cell that is to move away, or was (§6.9). Raises TransportError when it is too late to ask."""
+    departure = row.departure
+    context: dict[str, object] = {"PublicName": _public_name(departure.owner)}
+    if row.kind == NotificationKind.FAILED:
+        return _told("move_error", {**context, "reason": stored_text(departure.error)})
+    return _told("move_confirm", {**context, **departure_asking.confirm_context(departure)})
+
+
+def _told(template: str, context: dict[str, object]) -> tuple[str, str, dict[str, object]]:
+    return template, str(SUBJECTS[template]), context
 
 
 def _public_name(owner: User) -> str:

@@ -32,8 +32,13 @@ def outcome_notify(*, run: Run, kind: NotificationKind | None) -> None:
 def import_notify(*, row: Import, state: ImportState) -> None:
     """A mail about an import that was fetched from elsewhere: whoever asked for it went away (`spec/move.md §6.9`)."""
     kind = {ImportState.DONE: NotificationKind.DONE, ImportState.FAILED: NotificationKind.FAILED}.get(state)
-    if kind is not None and row.source.startswith("link:"):
+    if kind is not None and row.source.startswith(("link:", "move:")):
         queue.enqueue(queue.NOTIFY, Notification.objects.create(imported=row, kind=kind).pk)
+
+
+def departure_notify(*, departure: Departure) -> None:
+    """A mail that a move away has ended, and the cell is as it was."""
+    queue.enqueue(queue.NOTIFY, Notification.objects.create(departure=departure, kind=NotificationKind.FAILED).pk)
 
 
 def _is_move(run: Run) -> bool:

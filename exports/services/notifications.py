@@ -49,7 +49,7 @@ def notification_send(*, notification_id: int) -> bool:
     """One try. Whether a mail went out; harmless when called twice, at once, or for one that is over."""
     if not _claim(notification_id):
         return False
-    about = ("run__export", "run__owner", "imported__owner", "imported__cell")
+    about = ("run__export", "run__owner", "imported__owner", "imported__cell", "departure__owner", "departure__cell")
     row = Notification.objects.select_related(*about).get(pk=notification_id)
     try:
         if row.attempts > TRIES:  # nobody was left to tell how the others ended
@@ -85,7 +85,7 @@ def _claim(notification_id: int) -> bool:
 
 
 def _owner(row: Notification) -> User:
-    return row.run.owner if row.run else row.imported.owner
+    return (row.run or row.imported or row.departure).owner
 
 
 def _send(row: Notification) -> str:
@@ -102,6 +102,8 @@ def _send(row: Notification) -> str:
 
 def _told(row: Notification) -> tuple[str, str, dict[str, object]]:
     """(template, subject, context)."""
+    if row.departure is not None:
+        return move_mails.departure_mail(row)
     if row.run is None:
         return move_mails.import_mail(row)
     if move_exports.is_ordered(row.run):

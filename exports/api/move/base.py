@@ -78,11 +78,16 @@ class MoveViews(ViewSet):
         return f"{base}{below}/move/{path}"
 
     def permitted(self, request: Request, doctype: str, verb: str) -> Cell:
-        """The cell that the call is about. Raises what §2.4 says of tokens."""
+        """The cell that the call is about. Raises what §2.4 says of tokens, and of cells that have moved."""
+        cell = self.permitted_anywhere(request, doctype, verb)
+        permissions.here_check(cell)
+        return cell
+
+    def permitted_anywhere(self, request: Request, doctype: str, verb: str) -> Cell:
         named = self.named_cell()
         token = permissions.token_of(request)
         permissions.permission_check(token, doctype, verb)
-        return permissions.cell_of(token, named)
+        return permissions.cell_anywhere(token, named)
 
     def permitted_limited(self, request: Request, doctype: str, verb: str) -> Cell:
         """The same, and counted first: every call counts, also one that is refused (§4.1).

@@ -65,6 +65,13 @@ def text(found: dict[str, Any], name: str) -> str:
     return value or ""
 
 
+def mapping(found: dict[str, Any], name: str) -> dict[str, Any]:
+    value = found.get(name)
+    if value is not None and not isinstance(value, dict):
+        raise body_malformed()
+    return value or {}
+
+
 def texts(found: dict[str, Any], name: str) -> list[str]:
     value = found.get(name)
     if value is None:

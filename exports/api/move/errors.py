@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 import orjson
 from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
-from django.template.loader import render_to_string
 from rest_framework import exceptions
 from rest_framework.request import Request
 
-from cells.errors import DomainError, Kind
+from cells.api.headers import RETRY
+from cells.errors import CellHeld, CellMoved, DomainError, Kind
+from exports.api.move.pages import page
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +33,17 @@ class MoveError(Exception):
         title: str = "",
         parameter: str = "",
         meta: dict[str, object] | None = None,
+        code: str = "",
+        links: dict[str, str] | None = None,
         headers: dict[str, str] | None = None,
         html: bool = False,
+        advice: object = "",
+        sign_in: str = "",
     ) -> None:
-        self.status, self.message, self.family, self.title = status, message, family, title
-        self.parameter, self.meta, self.headers = parameter, meta, headers or {}
-        #: A page whatever `Accept` says: steps that a browser is sent through.
-        self.html = html
+        self.status, self.message, self.family, self.title, self.code = status, message, family, title, code
+        self.parameter, self.meta, self.links, self.headers = parameter, meta, links, headers or {}
+        #: A page whatever `Accept` says: steps that a browser is sent through. What it tells people beside the message.
+        self.html, self.advice, self.sign_in = html, advice, sign_in
         super().__init__(message)
 
 
@@ -101,6 +106,11 @@ def move_error(error: Exception) -> MoveError:
     """As this dialect says it. Whatever nobody foresaw is logged, and told to nobody."""
     if isinstance(error, MoveError):
         return error
+    if isinstance(error, CellMoved):
+        url, title = str(error.params["url"]), "Cozy has been moved"
+        return MoveError(410, str(error), family=API, title=title, code="moved", links={"related": url})
+    if isinstance(error, CellHeld):  # §8
+        return MoveError(503, str(error), headers=RETRY)
     if isinstance(error, DomainError) and error.kind is not Kind.UNAVAILABLE:
         shape = DOMAIN.get(error.code) or Shape(KINDS[error.kind], API)
         return MoveError(shape.status, shape.detail or str(error), family=shape.family)
@@ -118,6 +128,8 @@ def move_error(error: Exception) -> MoveError:
 
 def error_response(request: HttpRequest | Request, error: Exception) -> HttpResponse:
     found = move_error(error)
+    if found.code == "moved" and "text/html" in request.META.get("HTTP_ACCEPT", ""):
+        return page(request, "moved", {"moved_to": (found.links or {})["related"]}, found.status)
     response = _api(found) if found.family == API else _plain(request, found)
     for name, value in found.headers.items():
         response.headers[name] = value
@@ -129,8 +141,8 @@ def _api(error: MoveError) -> HttpResponse:
     if error.message:
         told["detail"] = error.message
     told["source"] = {"parameter": error.parameter} if error.parameter else {}
-    if error.meta:
-        told["meta"] = error.meta
+    more = {"code": error.code, "meta": error.meta, "links": error.links}
+    told |= {name: value for name, value in more.items() if value}
     return HttpResponse(orjson.dumps({"errors": [told]}) + b"\n", content_type=JSON_API, status=error.status)
 
 
@@ -143,6 +155,6 @@ def _plain(request: HttpRequest | Request, error: MoveError) -> HttpResponse:
         body = orjson.dumps({"error": error.message})
         return HttpResponse(body, content_type="application/json", status=error.status)
     if "text/html" in accept or error.html:
-        page = render_to_string("exports/move/error.html", {"message": error.message})
-        return HttpResponse(page, content_type="text/html; charset=UTF-8", status=error.status)
+        told = {"message": error.message, "advice": error.advice, "sign_in": error.sign_in}
+        return page(request, "error", told, error.status)
     return HttpResponse(error.message, content_type="text/plain; charset=UTF-8", status=error.status)

@@ -6,13 +6,13 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import render
 from rest_framework.request import Request
 
 from cells.api.ranges import ranged_response
 from exports.api.move import bodies, openapi, permissions
 from exports.api.move.base import MoveViews, base_url, document_response
 from exports.api.move.errors import MoveError, forbidden
+from exports.api.move.pages import page
 from exports.api.move.permissions import EXPORTS
 from exports.api.move.words import DONE, ERROR, EXPORTING, STATE_WORDS
 from exports.models import MoveExport
@@ -74,7 +74,9 @@ class ExportViewSet(MoveViews):
             "expires": move_exports.expires_at(export),
             "warnings": export.run.warnings,
         }
-        return render(request._request, "exports/move/downloads.html", context)
+        if export.cell.moved_to:
+            return page(request, "downloads", {**context, "moved_to": export.cell.moved_to}, 410)
+        return page(request, "downloads", context)
 
     def opened(self, request: Request, opaque: str) -> MoveExport:
         """The opaque identifier is enough; a token that is there must be good for it (DEC-3)."""
@@ -92,10 +94,10 @@ class ExportViewSet(MoveViews):
         return export
 
 
-def manifest(export: MoveExport) -> dict[str, Any]:
+def manifest(export: MoveExport, word: str | None = None) -> dict[str, Any]:
     """The export document (§4.5). Every attribute is always there (DEC-5); `contents_size` and
-    `warnings` are ours."""
-    run, word = export.run, STATE_WORDS[RunState(export.run.state)]
+    `warnings` are ours. `word`: as it was when it was called so."""
+    run, word = export.run, word or STATE_WORDS[RunState(export.run.state)]
     begun, done = move_exports.created_at(export), word == DONE
     cursors = move_exports.cursors(export) if done else []
     finished = run.finished_at if word != EXPORTING else None

@@ -27,11 +27,13 @@ _TOLD = {
     401: "No token, or an identifier that opens nothing",
     403: "The token has not the permission",
     404: "No such export, expired, or more than 5 calls in 24 h",
-    409: "Something else is being done to the cell",
+    409: "Something else is being done to the cell, or the move is over",
+    410: "The cell has moved to another server: `links.related`",
     412: "There is no usable export at the URL",
     416: "The range begins behind the end",
     422: "It will not fit",
     500: "Internal error",
+    503: "The cell is moving to another server; try again after `Retry-After` seconds",
 }
 
 
@@ -81,14 +83,63 @@ _LINK = _body(url={"type": "string", "description": "The link from the mail of t
 import_check = _call(
     "Whether an import from a link could be", {204: _NOTHING} | _errors(400, 401, 403, 412, 422, 500), request=_LINK
 )
+_MOVING = _body(
+    url={"type": "string", "description": "The link from the mail of the other server"},
+    vault={"type": "boolean", "nullable": True, "description": "Whether there are passwords to be taken by hand"},
+    move_from={
+        "type": "object",
+        "description": "Of a cell that moves here: its server, and a token for telling it how it ended",
+        "properties": {"url": {"type": "string"}, "token": {"type": "string"}},
+    },
+    transfer={"type": "string", "description": "Of another exportsite: what it offers, instead of a link"},
+)
 import_start = _call(
-    "Import from a link, in place of what the cell holds",
-    {303: OpenApiResponse(None, description="To the page to wait on")} | _errors(400, 401, 403, 409, 500),
-    request=_LINK,
+    "Import from a link, or of a cell that moves here, in place of what the cell holds",
+    {303: OpenApiResponse(None, description="To the page to wait on")} | _errors(400, 401, 403, 409, 410, 500, 503),
+    request=_MOVING,
 )
-importing_get = extend_schema(
-    tags=["move"],
-    summary="The page to wait on (GET); POST is a step of a move between servers, which is not built",
+importing_get = _call("The page to wait on", {(200, "text/html"): OpenApiTypes.STR})
+importing_post = _call(
+    "Announce a cell that will move here; the answer tells what this server can do",
+    {204: _NOTHING} | _errors(400, 401, 403, 409, 410, 503),
+    OpenApiParameter("source", str, description="The domain that it comes from"),
     request=None,
-    responses={(200, "text/html"): OpenApiTypes.STR, (501, JSON_API): OpenApiResponse(_ERROR, description="Not built")},
 )
+_TO = {303: OpenApiResponse(None, description="On to the next page, or to the sign-in")}
+_HTML = (200, "text/html")
+authorize = _call(
+    "Hand the browser of whoever is signed in back with a code that asks for a move",
+    _TO | {_HTML: OpenApiTypes.STR} | _errors(400, 403, 404, 410),
+    OpenApiParameter("redirect_uri", str, required=True),
+    OpenApiParameter("state", str),
+)
+initialize = _call(
+    "Hand the browser of whoever is signed in to the wizard, or to our own page",
+    _TO | {307: OpenApiResponse(None, description="To the wizard")} | _errors(403, 404, 410),
+    request=None,
+)
+_FORM = ("code", "client_id", "client_secret", "token", "target_url", "target_token", "target_client_id",
+         "target_client_secret", "ignore_vault")  # fmt: skip
+request = _call(
+    "Ask the owner by mail whether the cell shall move",
+    {_HTML: OpenApiTypes.STR} | _errors(400),
+    request={
+        "application/x-www-form-urlencoded": {
+            "type": "object",
+            "properties": {name: {"type": "string"} for name in _FORM},
+        }
+    },
+)
+go = _call(
+    "The owner's word, by the link in the mail: the move begins",
+    _TO | _errors(400, 401),
+    OpenApiParameter("secret", str, required=True),
+)
+finalize = _call(
+    "The other server has it all: the cell has moved",
+    {204: _NOTHING} | _errors(400, 401, 403, 409),
+    OpenApiParameter("subdomain", str, enum=["flat", "nested"]),
+    request=None,
+)
+abort = _call("End the move; the cell is as it was", {204: _NOTHING} | _errors(400, 401, 403, 409, 410), request=None)
+vault = _call("How to take passwords along", _TO | {_HTML: OpenApiTypes.STR})

@@ -4,10 +4,11 @@ import re
 from base64 import b64decode
 from typing import NamedTuple
 
+from django.contrib.auth.models import User
 from rest_framework.request import Request
 
 from cells import tokens
-from cells.errors import CellNotFound, NameRefused, SessionInvalid, SessionNotFound
+from cells.errors import CellMoved, CellNotFound, NameRefused, SessionInvalid, SessionNotFound
 from cells.models import AccessToken, Cell
 from cells.validators import cell_name
 from exports.api.move.errors import forbidden, scope_malformed, token_expired, token_invalid, token_missing
@@ -69,6 +70,11 @@ def token_of(request: Request) -> AccessToken:
     raw = raw_token(request)
     if not raw:
         raise token_missing()
+    return token_known(raw)
+
+
+def token_known(raw: str) -> AccessToken:
+    """The token, of somebody. Raises the errors of §2.4."""
     try:
         token = tokens.token_find(raw)
     except SessionNotFound:
@@ -92,7 +98,26 @@ def cell_named(name: str) -> Cell:
 
 
 def cell_of(token: AccessToken, named: Cell | None) -> Cell:
-    """The cell that the URL names, else the token's, else the only one that its user owns.
+    """As `cell_anywhere`. Raises CellMoved for one that is on another server now (§2.4)."""
+    cell = cell_anywhere(token, named)
+    here_check(cell)
+    return cell
+
+
+def here_check(cell: Cell) -> None:
+    """Raises CellMoved."""
+    if cell.moved_to:
+        raise CellMoved(name=cell.name, url=cell.moved_to)
+
+
+def cells_here(user: User) -> list[Cell]:
+    """Those that the user owns, and that have not moved away; the moved ones when there is no other."""
+    owned = list(Cell.objects.select_related("owner").filter(owner=user).order_by("name"))
+    return [cell for cell in owned if not cell.moved_to] or owned
+
+
+def cell_anywhere(token: AccessToken, named: Cell | None) -> Cell:
+    """The cell that the URL names, else the token's, else the only one that its user owns, here or moved away.
 
     A cell of somebody else is forbidden; that it is there anybody sees who knows its address.
     """
@@ -104,7 +129,7 @@ def cell_of(token: AccessToken, named: Cell | None) -> Cell:
         if named.owner_id != token.user_id:
             raise forbidden()
         return named
-    owned = Cell.objects.select_related("owner").filter(owner=token.user)[:2]
+    owned = cells_here(token.user)
     if len(owned) != 1:
         raise CellNotFound(name="")
     return owned[0]

@@ -5,12 +5,18 @@ from django.urls import path, re_path
 from exports.api.move.base import unknown_call
 from exports.api.move.exports import ExportViewSet
 from exports.api.move.imports import ImportViewSet
+from exports.api.move.steps import StepViewSet
 from exports.api.move.transfers import TransferViewSet
 
-#: Of a move between two servers (§7), which is not built.
+#: Of a move between two servers (§7): URL → (method, action).
 _STEPS = {
-    **dict.fromkeys(("authorize", "go", "vault"), "get"),
-    **dict.fromkeys(("initialize", "request", "finalize", "abort"), "post"),
+    "authorize": ("get", "authorize"),
+    "go": ("get", "go"),
+    "vault": ("get", "vault"),
+    "initialize": ("post", "initialize"),
+    "request": ("post", "ask"),
+    "finalize": ("post", "finalize"),
+    "abort": ("post", "abort"),
 }
 #: Between two exportsites.
 _TRANSFERS = {
@@ -32,9 +38,9 @@ def _patterns(**schema: None) -> list:
         path("exports/<str:opaque>", ExportViewSet.as_view(_READ, **schema)),
         path("imports", ImportViewSet.as_view({"post": "create"}, **schema)),
         path("imports/precheck", ImportViewSet.as_view({"post": "precheck"}, **schema)),
-        path("importing", ImportViewSet.as_view({"get": "importing", "post": "unbuilt"}, **schema)),
+        path("importing", ImportViewSet.as_view({"get": "importing", "post": "announce"}, **schema)),
         path("importing/realtime", ImportViewSet.as_view({"get": "realtime"}, schema=None)),
-        *(path(step, ImportViewSet.as_view({method: "unbuilt"}, schema=None)) for step, method in _STEPS.items()),
+        *(path(step, StepViewSet.as_view({method: verb}, **schema)) for step, (method, verb) in _STEPS.items()),
         *(
             path(f"transfers/<str:uid>{step}", TransferViewSet.as_view({method: verb}, schema=None))
             for step, (method, verb) in _TRANSFERS.items()
