@@ -1,22 +1,19 @@
 """What went wrong, said to people: errors of the domain in the language that is active."""
 
 import re
-from functools import cache
-from string import Formatter
 
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 
 from cells.errors import DomainError
+from exports.services.reasons import INTERNAL, LONGEST, error_sentences, filled, pattern, said
 
-#: Of what is our fault, as stored with runs and imports.
-INTERNAL = gettext_noop("Internal error.")
-#: Characters of a stored sentence that is looked at.
-_LONGEST = 2000
+__all__ = ["INTERNAL", "said", "stored_text", "text"]
 
 
 def text(error: DomainError) -> str:
     """The error's sentence; `DomainError` keeps it in the class's docstring."""
-    return gettext(type(error).__doc__ or error.code).format(**error.params)
+    params = {name: said(value) if name == "reason" else value for name, value in error.params.items()}
+    return gettext(type(error).__doc__ or error.code).format(**params)
 
 
 def stored_text(error: dict[str, str] | None) -> str:
@@ -25,26 +22,6 @@ def stored_text(error: dict[str, str] | None) -> str:
     What the sentence named is read out of it. A sentence that was worded otherwise once stays as it is.
     """
     message = (error or {}).get("message", "")
-    template = _templates().get((error or {}).get("code", ""), "")
-    pattern = "".join(re.escape(words) + ("(.*)" if name else "") for words, name in _fields(template))
-    found = re.fullmatch(pattern, message, re.DOTALL) if len(message) <= _LONGEST else None
-    if not template or found is None:
-        return message
-    values = dict(zip([name for _, name in _fields(template) if name], found.groups(), strict=True))
-    return "".join(words + values.get(name, "") for words, name in _fields(gettext(template)))
-
-
-@cache
-def _templates() -> dict[str, str]:
-    """Error's code → its sentence."""
-    kinds, found = [DomainError], {"internal": INTERNAL}
-    while kinds:
-        kind = kinds.pop()
-        kinds += kind.__subclasses__()
-        found |= {kind.code: kind.__doc__} if kind is not DomainError and kind.__doc__ else {}
-    return found
-
-
-def _fields(template: str) -> list[tuple[str, str]]:
-    """(words, name of the value behind them, "" at the end)."""
-    return [(words, name or "") for words, name, _, _ in Formatter().parse(template)]
+    template = error_sentences().get((error or {}).get("code", ""), "")
+    found = re.fullmatch(pattern(template), message, re.DOTALL) if template and len(message) <= LONGEST else None
+    return filled(gettext(template), found.groupdict()) if found else said(message)

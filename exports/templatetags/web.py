@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 
 from exports.models import Schedule
+from exports.services import sentences
 from exports.services.health import health
 from exports.web import words
 
@@ -69,6 +70,12 @@ def badge(state: str) -> SafeString:
 def word(value: str | None, kind: str) -> str:
     """`kind`: TYPES, PHASES, TRANSPORTS or PACKERS of `exports.web.words`."""
     return str(getattr(words, kind).get(value, value))
+
+
+@register.filter
+def said(sentence: str) -> str:
+    """What was written down in English, in the person's language."""
+    return sentences.said(sentence)
 
 
 @register.filter

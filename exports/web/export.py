@@ -1,5 +1,7 @@
 """One export: how it stands, what it made, where that went, and what one can do about it."""
 
+from datetime import UTC, datetime
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -14,6 +16,7 @@ from exports.models import Export, Run
 from exports.services import delivery as deliveries
 from exports.services import downloads, filenames, manifest, overview
 from exports.services import exports as services
+from exports.services.sentences import said
 from exports.states import ACTIVE, DELIVERY_ACTIVE, DeliveryState, RunState
 from exports.transports.base import TransportError
 from exports.web import charts, words
@@ -22,6 +25,8 @@ from exports.web.people import member
 
 #: Runs in the chart, events in the timeline, missing entries on the page.
 RUNS, EVENTS, MISSING = 30, 100, 200
+#: Characters of a moment at the beginning of a log's line.
+_MOMENT = len("2026-01-01 00:00:00")
 
 
 @member
@@ -102,7 +107,7 @@ def transport_test(request: HttpRequest, id: int, uuid: object) -> HttpResponse:
     try:
         lines = deliveries.delivery_test(transport=transport)
     except TransportError as error:
-        trouble = str(error)
+        trouble = said(str(error))
     except DomainError as error:
         trouble = text(error)
     context = {"export": export, "transport": transport, "lines": lines, "trouble": trouble}
@@ -195,12 +200,22 @@ def _transports(export: Export) -> list[dict[str, object]]:
         {
             "row": row,
             "where": row.options.get("server") or row.options.get("destination") or _recipients(row.email),
-            "delivery": newest.get(row.position),
-            "can_retry": (found := newest.get(row.position)) is not None and found.state == DeliveryState.FAILED,
+            "delivery": (found := newest.get(row.position)),
+            "trouble": stored_text(found.error) if found else "",
+            "log": [_noted(line) for line in found.log] if found else [],
+            "can_retry": found is not None and found.state == DeliveryState.FAILED,
             "can_test": row.type != "download",
         }
         for row in export.transports.all()
     ]
+
+
+def _noted(line: str) -> tuple[datetime | None, str]:
+    """(when, what) of a line of a delivery's log, which begins with a moment in UTC."""
+    try:
+        return datetime.fromisoformat(line[:_MOMENT]).replace(tzinfo=UTC), said(line[_MOMENT:].strip())
+    except ValueError:
+        return None, said(line)
 
 
 def _recipients(email: dict | None) -> str:

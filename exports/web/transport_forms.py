@@ -3,7 +3,6 @@
 from typing import Any
 
 from django import forms
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from exports.errors import DefinitionRefused
@@ -11,6 +10,7 @@ from exports.models import Transport
 from exports.registry import TRANSPORTS
 from exports.services.exports import TransportSpec
 from exports.services.secrets import secrets_open
+from exports.services.sentences import said
 from exports.transports.email import check_recipients
 from exports.web import words
 
@@ -80,7 +80,7 @@ class TransportForm(forms.Form):
                 self.mail = self.email()
             except DefinitionRefused as error:
                 name = str(error.params["attribute"]).lstrip(".").partition("[")[0].partition(".")[0]
-                self.add_error(name if name in self.fields else None, gettext(str(error.params["reason"])))
+                self.add_error(name if name in self.fields else None, said(str(error.params["reason"])))
         return data
 
     def spec(self) -> TransportSpec:
