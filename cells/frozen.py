@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -90,6 +90,13 @@ VERSIONS = """
     WHERE f.id = ANY(%(files)s) AND f.version::text = ANY(%(names)s)
     ORDER BY 1, 2
 """
+T = TypeVar("T")
+COUNT = """
+    SELECT (SELECT count(*) FROM cells_document d JOIN cells_cell c ON c.id = d.cell_id AND c.generation = d.generation
+            WHERE d.cell_id = ANY(%(cells)s::bigint[]))
+        + (SELECT count(*) FROM cells_file f JOIN cells_cell c ON c.id = f.cell_id AND c.generation = f.generation
+           WHERE f.cell_id = ANY(%(cells)s::bigint[]))
+"""
 ALL = Condition("true", {})
 SHAPES = {"lines": LINES, "objects": OBJECTS, "userdata": USERDATA, "kept": KEPT}
 ROWS = 2000
@@ -106,6 +113,8 @@ READER = "exportsite snapshot"
 class Snapshot:
     """One REPEATABLE READ transaction on a connection of its own. Blocks no writer, is blocked by none.
 
+    `read` counts documents and files, from the moment that it is given.
+
     `since` leaves out what was written before then.
 
     Only one of its iterators may be in use at a time.
@@ -117,7 +126,7 @@ class Snapshot:
         self._connection: Any = self._database.connection
         # Not READ ONLY: a selection is kept in a temporary table. Nothing else is written.
         self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
-        self._selections = 0
+        self._selections = self.read = 0
         # The moment of the snapshot is the first statement, not BEGIN.
         self._connection.execute(
             "SELECT set_config('work_mem', %s, true), set_config('application_name', %s, true)", [SORT_MEMORY, READER]
@@ -139,7 +148,17 @@ class Snapshot:
         with self._connection.cursor(name="files", binary=True) as cursor:
             cursor.itersize = ROWS
             query = FILES.format(since="" if since is None else SINCE)
-            yield from _without_filled_folders(cursor.execute(query, {"cell": cell_id, "since": since}))
+            rows = cursor.execute(query, {"cell": cell_id, "since": since})
+            yield from _without_filled_folders(self._counted(rows))
+
+    def count(self, cells: list[int]) -> int:
+        """Documents, files and folders of these cells."""
+        return self._connection.execute(COUNT, {"cells": cells}).fetchone()[0]
+
+    def _counted(self, rows: Iterable[T]) -> Iterator[T]:
+        for row in rows:
+            self.read += 1
+            yield row
 
     def rows(self, query: str, values: dict[str, object]) -> Iterator[tuple]:
         """What a query of another module of `cells` finds, in its order."""
@@ -207,7 +226,7 @@ class Snapshot:
         }
         held = bytearray()
         with self._connection.cursor() as cursor, cursor.copy(query, values) as copy:
-            for row in copy:
+            for row in self._counted(copy):
                 held += row
                 if len(held) >= PIECE_BYTES:
                     yield bytes(held)
@@ -234,7 +253,7 @@ class Snapshot:
         values = {**selection.params, "cells": cells, "instance": instance}
         with self._connection.cursor(name="objects", binary=True) as cursor:
             cursor.itersize = OBJECT_ROWS
-            yield from cursor.execute(query, values)
+            yield from self._counted(cursor.execute(query, values))
 
     def objects_by_id(
         self, ids: list[int], cells: list[int], instance: str

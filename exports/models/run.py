@@ -27,6 +27,9 @@ class Run(models.Model):
     phase = models.CharField(max_length=20, default="", blank=True)
     bytes_done = models.BigIntegerField(default=0)
     bytes_planned = models.BigIntegerField(default=0)
+    #: Documents and files: while the cells are read, no bytes are planned yet.
+    read_done = models.BigIntegerField(default=0)
+    read_planned = models.BigIntegerField(default=0)
     #: Known once the manifest is sealed.
     entry_count = models.BigIntegerField(null=True)
     entry_bytes = models.BigIntegerField(null=True)
@@ -56,6 +59,13 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return f"run {self.pk}: {self.state}"
+
+    @property
+    def percent(self) -> int:
+        """Of the whole run: reading the cells is one half of it, proving or writing the archives the other."""
+        halves = [(self.read_done, self.read_planned), (self.bytes_done, self.bytes_planned)]
+        known = halves if self.read_planned else halves[1:]
+        return min(100, sum(100 * done // planned for done, planned in known if planned) // len(known))
 
 
 class RunEntry(models.Model):

@@ -9,6 +9,7 @@ from time import monotonic
 from django.db import OperationalError, connection
 from psycopg.errors import QueryCanceled
 
+from cells.frozen import Snapshot
 from exports.errors import LeaseLost, RunStopped
 from exports.models import Run
 from exports.services import lifecycle
@@ -30,10 +31,17 @@ class Progress:
         self._watch = watch
         self._next = 0.0
         self._phase, self._done, self._planned = run.phase, run.bytes_done, run.bytes_planned
+        self._reader: Snapshot | None = None
 
     def phase(self, name: str, *, done: int = 0, planned: int = 0) -> None:
         self._phase, self._done, self._planned = name, done, planned
+        if self._reader is not None:
+            self._run.read_done, self._reader = self._run.read_planned, None
         self.beat()
+
+    def reading(self, reader: Snapshot, planned: int) -> None:
+        """Until the next phase, `reader` knows how many of `planned` documents and files are done."""
+        self._reader, self._run.read_planned = reader, planned
 
     def tick(self, count: int) -> None:
         """`count` more bytes are done."""
@@ -42,7 +50,16 @@ class Progress:
             self.beat()
 
     def beat(self) -> None:
-        lifecycle.heartbeat(self._run, phase=self._phase, bytes_done=self._done, bytes_planned=self._planned)
+        if self._reader is not None:  # some layouts read a document twice
+            self._run.read_done = min(self._reader.read, self._run.read_planned)
+        lifecycle.heartbeat(
+            self._run,
+            phase=self._phase,
+            bytes_done=self._done,
+            bytes_planned=self._planned,
+            read_done=self._run.read_done,
+            read_planned=self._run.read_planned,
+        )
         self._next = monotonic() + BEAT_SECONDS
         if self._watch:
             self._watch(self._phase, self._done, self._planned)

@@ -89,6 +89,7 @@ def freeze_run(run: Run, progress: Progress) -> None:
             pictures_make(run, cells_of(run), pack, pictures)
             with Snapshot() as snapshot, pulse(run, snapshot.cancel):
                 frozen_at = timezone.now()
+                progress.reading(snapshot, snapshot.count([pk for pk, _ in cells_of(run)]))
                 entries = freeze(snapshot, cells_of(run), layout_of(run, notes, pictures), names, pack)
                 count = manifest.manifest_write(run_id=run.pk, entries=_ticking(entries, progress))
         run.warnings = notes.sentences()

@@ -30,7 +30,7 @@ class ExportViews(CellViews):
             {
                 "status": RUN_WORDS[RunState(run.state)],
                 "started_at": moment(run.created_at),
-                "progress": percent(run.bytes_done, run.bytes_planned),
+                "progress": f"{run.percent}%",
                 "exportation_name": run.order["name"],
             }
         )

@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 
 import pytest
 import time_machine
+from django.contrib.auth.models import User
 
 from cells.models import Cell, SnapshotFile
 from exports.models import Run
 from exports.services import lifecycle, retention, running, snapshots
 from exports.states import RunState
-from tests.factories import make_cell, put_file
+from tests.factories import make_cell, put_documents, put_file, put_files
 from tests.spec.cell.asking import CellClient, answer, content, empty, exported, refused
 
 pytestmark = pytest.mark.django_db
@@ -47,6 +48,27 @@ def test_the_progress_is_floor_of_done_over_total(cell: Cell, as_alice: CellClie
     as_alice.post("/cell1/__export", {"Name": "x"})
     Run.objects.update(bytes_done=819, bytes_planned=1000)
     assert answer(as_alice.get("/cell1/__export"))["progress"] == "81%"
+
+
+@committed
+def test_the_progress_moves_while_the_cell_is_read(alice: User, as_alice: CellClient, monkeypatch) -> None:
+    """§6: "`total` for export = number of all stored OData documents of the cell […] + number of regular files"; issue
+    4 point 7: "Progress moves honestly"."""
+    monkeypatch.setattr("exports.services.progress.BEAT_SECONDS", 0)
+    monkeypatch.setattr("exports.services.running.TICK_ENTRIES", 1)
+    monkeypatch.setattr("cells.frozen.PIECE_BYTES", 1)
+    cell = make_cell(alice, "many")
+    put_documents(cell, [("note", str(n), {"n": n}) for n in range(30)])
+    put_files(cell, {f"{n}.txt": b"x" for n in range(10)})
+    run, told = snapshots.snapshot_start(cell=cell, name="x"), []
+    running.run_export(
+        run_id=run.pk,
+        watch=lambda phase, done, planned: told.append((phase, answer(as_alice.get("/many/__export"))["progress"])),
+    )
+    shown = [int(percent.removesuffix("%")) for _, percent in told]
+    assert shown == sorted(shown)
+    read = {percent for (phase, _), percent in zip(told, shown, strict=True) if phase == "freeze"}
+    assert len(read) >= 40 and max(read) == 50
 
 
 @committed
