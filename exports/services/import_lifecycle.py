@@ -12,7 +12,7 @@ from cells.errors import CellNotFound, DomainError
 from cells.generations import generation_switching, new_generation
 from cells.models import Cell, Usage
 from cells.quota import writable_check
-from exports import queue
+from exports import broadcast, queue
 from exports.errors import CellBusy, ImportLeaseLost, ImportLost, NothingToDismiss, NothingToUndo
 from exports.models import Arrival, Import, ImportMode
 from exports.services import arrival_rows, cell_jobs, notification_rows
@@ -65,6 +65,7 @@ def transition(import_id: int, to: ImportState, *, holding: int | None = None, *
     event_write(type=EVENTS[to], user=row.owner, info=told | ({"exception": row.error} if row.error else {}))
     notification_rows.import_notify(row=row, state=to)
     arrival_rows.outcome_tell(row=row, state=to)
+    broadcast.tell(broadcast.IMPORTS)
     return True
 
 

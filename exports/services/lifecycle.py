@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from cells.errors import DomainError
 from cells.models import Cell
-from exports import queue
+from exports import broadcast, queue
 from exports.errors import AlreadyRunning, LeaseLost, RunLost, RunStopped
 from exports.models import Event, Export, NotificationKind, Run
 from exports.services import notification_rows, schedule_rows, snapshot_rows
@@ -94,6 +94,7 @@ def transition(
         kind = NotificationKind.SCHEDULE_OFF
     if not idle:
         notification_rows.outcome_notify(run=run, kind=kind)
+    broadcast.tell(broadcast.EXPORTS)
     return True
 
 
