@@ -17,7 +17,7 @@ def is_packaged(definition: dict[str, Any]) -> bool:
         any(is_on(definition.get(name)) for name in ("csv", "xml", "xlsx"))
         or bool(definition.get("json") and definition.get("json_one_file_per_object"))
         or any(definition.get(name) is not None for name in ("fields", "batch_size", "eas_fields"))
-        or bool(definition.get("flat"))
+        or any(definition.get(name) for name in ("flat", "include_parents"))
     )
 
 

@@ -123,6 +123,7 @@ def _data(run: Run, definition: Definition, notes: Notes) -> Data:
         xlsx=_table(definition["xlsx"]) if is_on(definition.get("xlsx")) else None,
         merge=merge,
         fields=definition.get("fields"),
+        parents=bool(definition.get("include_parents")),
         languages=None if definition.get("all_languages") else _languages(search),
         batch_size=settings.EXPORT_BATCH_SIZE if given is None else given,
         flat=bool(definition.get("flat")),

@@ -147,18 +147,8 @@ ATTRIBUTES: dict[str, Attribute] = {
     "notify": Attribute(None, partial(checks.one_of, allowed=NOTIFY), nullable=True),
 }
 
-#: What is understood and cannot be produced yet. Refused, because an export without it would not be what was asked for.
-_UNAVAILABLE = ("include_parents",)
-
 
 def refuse_contradictions(definition: dict[str, object]) -> None:
     """Options that exclude each other; `definition` is whole, as it will be stored."""
     if definition.get("filename_original") and definition.get("filename_template"):
         raise checks.invalid_value("export.filename_template", "excludes filename_original")
-
-
-def refuse_unavailable(definition: dict[str, object]) -> None:
-    for name in _UNAVAILABLE:
-        value = definition.get(name)
-        if value not in (None, False, ""):
-            raise checks.invalid_value(f"export.{name}", "is not available in this version")

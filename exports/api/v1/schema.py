@@ -3,7 +3,7 @@
 import copy
 
 from exports.api.v1 import checks
-from exports.api.v1.definition import ATTRIBUTES, TYPES, refuse_contradictions, refuse_unavailable
+from exports.api.v1.definition import ATTRIBUTES, TYPES, refuse_contradictions
 from exports.api.v1.transports import schedules, transports
 from exports.errors import VersionMismatch
 from exports.models import Export
@@ -24,7 +24,6 @@ def create_arguments(body: object) -> ExportChanges:
     definition = {name: copy.deepcopy(attribute.default) for name, attribute in ATTRIBUTES.items()}
     definition.update(_definition(given))
     refuse_contradictions(definition)
-    refuse_unavailable(definition)
     changes: ExportChanges = {
         "type": "export",
         "name": "",
@@ -47,7 +46,6 @@ def update_arguments(body: object, export: Export) -> tuple[ExportChanges, int |
         raise checks.attribute_expected("export.search")
     changed = _definition(given)
     refuse_contradictions({**export.definition, **changed})
-    refuse_unavailable(changed)
     changes = _common(whole, given)
     if not export.name and changes.get("name") == export.display_name:
         del changes["name"]  # the generated name, sent back as it was fetched: still none given

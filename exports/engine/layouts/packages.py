@@ -20,6 +20,7 @@ from exports.engine.produce.choosing import Chooser
 from exports.engine.produce.linking import Linker
 from exports.engine.produce.options import Data
 from exports.engine.produce.package import TAB, Package
+from exports.engine.produce.parents import paths_tell
 from exports.engine.produce.producing import Producing
 from exports.engine.produce.values import dumps, loads
 
@@ -65,9 +66,9 @@ def _entries(
     ids = [cell_id for cell_id, _ in cells]
     files = assets(Place(snapshot, cells, names, pack, notes, data.flat))
     yield from files.first()
-    linker = Linker(snapshot, ids, instance, data.merge, any(table.hierarchy for table in data.tables), notes)
+    linker = Linker(snapshot, ids, instance, data.merge, data.has_parents, notes)
     chooser = Chooser(data.fields, data.languages)
-    preparing = _Preparing(files, chooser, linker if data.xml or data.tables else None, pack)
+    preparing = _Preparing(files, chooser, linker if data.is_linked else None, pack, parents=data.parents)
     producing = Producing(data, instance, names, pack, notes)
     rows = snapshot.objects(ids, instance, snapshot.selection(condition, ids, since, file_fields))
     offset, top = 0, ""
@@ -97,8 +98,9 @@ def _packages(rows: Iterable[tuple], size: int, preparing: "_Preparing") -> Iter
 class _Preparing:
     """Documents as the producers shall see them: with their files, their links, and no more than was chosen."""
 
-    def __init__(self, files: Assets, chooser: Chooser, linker: Linker | None, pack: Pack) -> None:
+    def __init__(self, files: Assets, chooser: Chooser, linker: Linker | None, pack: Pack, *, parents: bool) -> None:
         self._files, self._chooser, self._linker, self._pack = files, chooser, linker, pack
+        self._parents = parents
 
     def read(self, rows: Iterable[tuple[int, int, str, int, bytes]]) -> Package:
         package = Package(os.path.dirname(self._pack.path))
@@ -136,6 +138,9 @@ class _Preparing:
         if self._linker is None or not documents:
             return {}
         found = self._linker.linked(documents)
+        if self._parents:
+            for document, linked in zip(documents, found, strict=True):
+                paths_tell(document.object, linked)
         return {
             document.sid: {id: self._chooser.translate(target) for id, target in linked.items()}
             for document, linked in zip(documents, found, strict=True)

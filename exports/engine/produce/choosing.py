@@ -9,6 +9,8 @@ from exports.engine.produce.values import is_translated, standard
 _Tree = dict[str, Any]
 #: What JSON and XML keep of every object, whatever was chosen.
 ROW_KEYS = ("_objecttype", "_system_object_id")
+#: Is there only if it was asked for by an option of its own.
+PATH = "_path"
 
 
 class Chooser:
@@ -30,7 +32,7 @@ class Chooser:
             block = {key: value for key, value in document[objecttype].items() if key in tree}
             if "_standard" in tree and (called := standard(document[objecttype])) is not None:
                 block["_standard"] = called  # what it is made of may not have been chosen
-            document = {key: value for key, value in document.items() if key in ROW_KEYS or key in tree}
+            document = {key: value for key, value in document.items() if key in (*ROW_KEYS, PATH) or key in tree}
             document[objecttype] = {key: _pruned(value, tree[key]) for key, value in block.items()}
         return self.translate(document)
 
@@ -38,7 +40,10 @@ class Chooser:
         """Languages alone: what is linked is not chosen by `fields`."""
         if self._languages is not None:
             objecttype = document["_objecttype"]
-            document[objecttype] = _spoken(document[objecttype], frozenset(self._languages))
+            languages = frozenset(self._languages)
+            document[objecttype] = _spoken(document[objecttype], languages)
+            if PATH in document:
+                document[PATH] = _spoken(document[PATH], languages)
         return document
 
 

@@ -11,6 +11,7 @@ from exports.engine.layouts.assets import references
 from exports.engine.notes import Notes
 from exports.engine.produce.choosing import Labels
 from exports.engine.produce.options import Table
+from exports.engine.produce.parents import above
 from exports.engine.produce.values import (
     REVERSE,
     Number,
@@ -155,24 +156,12 @@ class Flattener:
             if called is not None:
                 self._put(row, name, called, linked)
             return
-        names = [one_text(standard(each), self._languages) for each in reversed(self._above(block, linked))]
+        names = [one_text(standard(each), self._languages) for each in reversed([block, *above(block, linked)])]
         if self._hierarchy == "column":
             for level, text in enumerate(names):
                 row[f"{name}{self._sub}{level}"] = text
         else:
             row[name] = f" {self._hierarchy} ".join(names)
-
-    @staticmethod
-    def _above(block: dict[str, Any], linked: Linked) -> list[dict[str, Any]]:
-        """The block, its parent, and so on; a circle is walked once."""
-        chain, seen = [block], {block.get("_id")}
-        while type(number := chain[-1].get("_id_parent")) is int and number not in seen:
-            parent = linked.get(str(number))
-            if parent is None:
-                break
-            seen.add(number)
-            chain.append(parent[parent["_objecttype"]])
-        return chain
 
 
 class Columns:

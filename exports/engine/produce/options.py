@@ -77,6 +77,8 @@ class Data:
     xlsx: Table | None = None
     merge: Merge = field(default_factory=Merge)
     fields: Fields = None
+    #: `include_parents`: objects tell their `_path`.
+    parents: bool = False
     #: Of translated texts; None is all that there are.
     languages: tuple[str, ...] | None = None
     batch_size: int = 100
@@ -86,6 +88,16 @@ class Data:
     def is_named(self) -> bool:
         """Whether objects tell their `_standard` unasked."""
         return self.fields is None
+
+    @property
+    def has_parents(self) -> bool:
+        """Whether somebody asks what objects stand below."""
+        return self.parents or any(table.hierarchy for table in self.tables)
+
+    @property
+    def is_linked(self) -> bool:
+        """Whether somebody asks what objects link; JSON gives links as they are."""
+        return self.xml is not None or bool(self.tables) or self.parents
 
     @property
     def tables(self) -> list[Table]:

@@ -92,6 +92,7 @@ class Writer:
         for name in _SYSTEM:
             if name in document:
                 self._out.append(f"<{name}>{self._scalar(document[name])}</{name}>")
+        self._path(document)
         self._tags(block.get("_tags"))
         for name in _INNER:
             if block.get(name) is not None:
@@ -112,6 +113,13 @@ class Writer:
         for number, name in (("1", "_standard"), ("2", "_standard-2"), ("3", "_standard-3")):
             if (called := standard(block, number)) is not None:
                 self._called(name, called)
+
+    def _path(self, target: dict[str, Any]) -> None:
+        if "_path" in target:
+            self._out.append("<_path>")
+            for each in target["_path"]:
+                self._stub(each["_objecttype"], each, each[each["_objecttype"]])
+            self._out.append("</_path>")
 
     def _called(self, tag: str, called: Any) -> None:
         inner = self._languages(called) if isinstance(called, dict) else self._scalar(called)
@@ -268,6 +276,7 @@ class Writer:
         for name in ("_objecttype", "_system_object_id", "_global_object_id", "_uuid"):
             if name in target:
                 self._out.append(f"<{name}>{self._scalar(target[name])}</{name}>")
+        self._path(target)
         for name in ("_id", "_version"):
             if block.get(name) is not None:
                 self._out.append(f"<{name}>{self._scalar(block[name])}</{name}>")

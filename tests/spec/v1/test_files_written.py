@@ -291,7 +291,6 @@ def test_two_owners_files_do_not_mix(as_alice: V1, sid: int, bob: Any, as_bob: V
     [
         ({"classes": {"image": [{"type": "custom", "custom": {"watermark": True}}]}}, "invalid_value"),
         ({"classes": {"image": [{"type": "custom", "custom": {"size": "custom"}}]}}, "attribute_expected"),
-        ({"include_parents": True}, "invalid_value"),
         ({"filename_original": True, "filename_template": "x"}, "invalid_value"),
     ],
 )

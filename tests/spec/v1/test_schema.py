@@ -113,20 +113,6 @@ def test_put_accepts_version_one_and_no_other() -> None:
         create_arguments(body(_version=2))
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        {"include_parents": True},
-    ],
-    ids=lambda value: next(iter(value)),
-)
-def test_what_cannot_be_produced_yet_is_refused_and_not_ignored(value: dict[str, object]) -> None:
-    with pytest.raises(DefinitionRefused, match="not available in this version") as caught:
-        create_arguments(body(**value))
-    assert caught.value.params["fault"] == "invalid_value"
-    assert caught.value.params["attribute"] == f"export.{next(iter(value))}"
-
-
 def test_unknown_keys_are_accepted_and_not_kept() -> None:
     """§4.2, last row: a client sends `limit: null` and `offset: null`."""
     arguments = create_arguments(body(limit=None, offset=None, colour="red"))
