@@ -25,12 +25,19 @@ TIMES = {
 }
 #: What the object form has beside the block, and our documents have not: there is no value.
 _ABSENT = {
-    *("_mask", "_tags", "_collections", "_owner", "_standard", "_path", "_level", "_has_children", "_changelog"),
+    *("_mask", "_tags", "_collections", "_owner", "_path", "_level", "_has_children", "_changelog"),
     *COLUMNS, *TIMES, "_global_object_id",
 }  # fmt: skip
 _TIME = "to_jsonb(to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'))"
 _BODY = "CASE jsonb_typeof(d.body) WHEN 'object' THEN d.body ELSE jsonb_build_object('_value', d.body) END"
 _BLOCK = f"(({_BODY}) || jsonb_build_object('_id', d.id, '_version', split_part(d.rev, '-', 1)::bigint))"
+#: What a document is called, as `exports.engine.produce.values.standard` has it.
+_STANDARD = """(SELECT coalesce(l.value, s.v) AS v FROM (
+        SELECT c.v FROM (VALUES {candidates}) c(n, v)
+        WHERE (jsonb_typeof(c.v) = 'string' AND c.v <> '""') OR cells_translated(c.v) ORDER BY c.n LIMIT 1
+    ) s LEFT JOIN LATERAL jsonb_each(CASE WHEN cells_translated(s.v) THEN s.v END) l ON true
+    WHERE l.key IS NULL OR {languages}::text[] IS NULL OR l.key = ANY({languages}::text[]))"""
+_CALLED = ("_standard", "title", "name", "displayname", "label")
 _KNOWN = """EXISTS (SELECT FROM cells_document o JOIN cells_cell USING (generation)
     WHERE cells_cell.id = o.cell_id AND o.cell_id = ANY(%(search_cells)s::bigint[]) AND o.doctype = ANY({}::text[]))"""
 
@@ -81,6 +88,8 @@ class Scope:
         if path in TIMES:
             return f"(SELECT {_TIME.format(TIMES[path])} AS v)"
         parts = path.split(".")
+        if parts[0] == "_standard":
+            return self._standard(parts, allowed)
         if parts[0] in _ABSENT:
             return "(SELECT NULL::jsonb AS v WHERE false)"
         heads = {part for part in parts if part in ("_id", "_version")}
@@ -95,7 +104,8 @@ class Scope:
         parts = path.split(".")
         if parts[0] == "_linked":
             return False
-        return bool(self.row) or not (path in TIMES or parts[0] in _ABSENT or {"_id", "_version"} & set(parts))
+        derived = path in TIMES or parts[0] in (*_ABSENT, "_standard") or {"_id", "_version"} & set(parts)
+        return bool(self.row) or not derived
 
     def may_hold(self, path: str, test: str) -> str | None:
         """SQL without subqueries that is true if one of the values passes this test of jsonpath, or is an object.
@@ -105,6 +115,17 @@ class Scope:
             return None
         found = self._which(parts, f' ? (({test}) || @.type() == "object")', is_sure=False)
         return f"(d.body @? {found})"
+
+    def _standard(self, parts: list[str], languages: str) -> str:
+        """`_standard.1.text`, 2 or 3; `_standard` is the first."""
+        number = parts[1] if len(parts) > 1 else "1"
+        if number not in ("1", "2", "3") or parts[2:] not in ([], ["text"]):
+            return "(SELECT NULL::jsonb AS v WHERE false)"
+        found = [f"({_BODY}) #> '{{_standard,{number},text}}'"]
+        if number == "1":
+            found += [f"({_BODY}) -> '{name}'" for name in _CALLED]
+        candidates = ", ".join(f"({place}, {each})" for place, each in enumerate(found))
+        return _STANDARD.format(candidates=candidates, languages=languages)
 
     def _found(self, json: str, path: str, languages: str) -> str:
         # The path by itself: PostgreSQL does not inline a function that is given a subquery, and that costs 20 times.

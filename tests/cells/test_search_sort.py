@@ -52,6 +52,46 @@ def test_what_is_found_comes_in_the_order_asked_for(cell: Cell, clause: str, sor
     assert "".join(in_order(cell, {"sort": sort, "offset": 1, "limit": 3})).replace("d", "") == expected[1:4]
 
 
+def test_with_path_what_is_below_another_stands_behind_it(cell: Cell) -> None:
+    """§7.6: "`with_path`"; without a value of its own a document comes last, wherever it stands."""
+    ids: dict[str, int] = {}
+    tree = [("x", "b", None), ("c", "a", "x"), ("d", "", "x"), ("y", "a", None), ("e", "z", "y"), ("f", "c", "c")]
+    for doc_id, name, above in tree:
+        parent = {"_id_parent": ids[above]} if above else {}
+        put_documents(cell, [("place", doc_id, {"name": name, **parent})])
+        ids[doc_id] = Document.objects.get(doc_id=doc_id).pk
+    put_documents(cell, [("place", "g", {"name": "0", "_id_parent": "1; --"}), ("place", "h", {"name": "1"})])
+
+    def order(**item: Any) -> str:
+        return "".join(in_order(cell, {"sort": [item]}))
+
+    assert order(field="name", with_path=True) == "ghyexcfd"  # g h, a a/z, b b/a b/a/c
+    assert order(field="place.name", with_path=True, order="DESC") == "fcxeyhgd"
+    assert order(field="name") == "ghcyxfed"
+    assert order(field="_created", with_path=True)[0] == "x"
+    put_documents(cell, [("place", "x", {"name": "b", "_id_parent": ids["f"]})])
+    assert set(order(field="name", with_path=True)) == set("ghyexcfd")  # a circle has an end
+
+
+def test_what_a_document_is_called_is_searched_and_sorted_by(cell: Cell) -> None:
+    """§7.5: "`_standard.1.text` (2, 3)": "rendered title (l10n)"; the names are those that data files give."""
+    standard = {"1": {"text": {"de-DE": "Apfel", "en-US": "zebra"}}, "2": {"text": "second"}}
+    store(cell, [
+        ("a", {"_standard": standard, "title": "no"}), ("a", {"title": "", "name": "Birne"}),
+        ("a", {"label": {"de-DE": "Citrone"}}), ("a", {"other": "Apfel"}),
+    ])  # fmt: skip
+
+    def by(text: str, **more: Any) -> set[str]:
+        return found(cell, {"search": [{"type": "match", "mode": "token", "string": text, **more}]})
+
+    first, second = {"fields": ["_standard.1.text"]}, {"fields": ["_standard.2.text"]}
+    assert (by("apfel", **first), by("birne", **first), by("citrone", **first)) == ({"d0"}, {"d1"}, {"d2"})
+    assert (by("zebra", **first, languages=["de-DE"]), by("zebra", fields=["_standard"])) == (set(), {"d0"})
+    assert (by("second", **second), by("birne", **second), by("no", **first)) == ({"d0"}, set(), set())
+    assert found(cell, {"search": [{"type": "in", "fields": ["_standard.1.text"], "in": [None]}]}) == {"d3"}
+    assert in_order(cell, {"sort": [{"field": "_standard.1.text", "language": "de-DE"}]}) == ["d0", "d1", "d2", "d3"]
+
+
 def test_times_are_sorted_as_instants(cell: Cell) -> None:
     """§7.6."""
     store(cell, CARS[:3])

@@ -146,7 +146,7 @@ def test_a_search_never_finds_what_belongs_to_another(as_alice: V1, filled: Cell
         ({"sort": [{"order": "ASC"}]}, "error.api.attribute_expected"),
         ({"sort": {"field": "year"}}, "error.api.type_mismatch"),
         ({"sort": [{"field": "year", "mode": "median"}]}, "error.api.invalid_value"),
-        ({"sort": [{"field": "year", "with_path": True}]}, "error.api.invalid_value"),
+        ({"sort": [{"field": "year", "with_path": 1}]}, "error.api.type_mismatch"),
         ({"timezone": "Europe/Nowhere"}, "error.api.invalid_value"),
         ({"timezone": 2}, "error.api.type_mismatch"),
         ({"type": "asset"}, "error.api.invalid_value"),
