@@ -1,12 +1,10 @@
 """Taking a published run's archives to one place: claim, carry, compare, tell. The run itself is never at risk."""
 
 import logging
-import threading
-from contextlib import closing
 from time import monotonic
 
 from django.conf import settings
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from cells.errors import DomainError
@@ -14,6 +12,7 @@ from exports.errors import LeaseLost
 from exports.models import Delivery
 from exports.registry import TRANSPORTS
 from exports.services import delivery_lifecycle, lifecycle
+from exports.services.beats import Beats
 from exports.services.canary import delivery_test, target
 from exports.services.delivery_lifecycle import LOG_LINES, deliveries_cancel, delivery_retry
 from exports.services.placed import Placed, placed_before
@@ -33,7 +32,7 @@ def deliver(*, delivery_id: int) -> Delivery | None:
         return None
     progress = DeliveryProgress(delivery)
     try:
-        with progress.pulse():
+        with progress.beats:
             placed = _carry(delivery, progress)
         delivery_lifecycle.finish(delivery, log=progress.log, bytes_done=progress.done, placed=placed)
     except LeaseLost:
@@ -82,12 +81,15 @@ class DeliveryProgress:
         self.log: list[str] = list(delivery.log)
         self.done = 0
         self._next = 0.0
-        self._over, self._lost = threading.Event(), threading.Event()
+        self.beats = Beats(
+            lambda: delivery_lifecycle.heartbeat(delivery),
+            settings.EXPORT_LEASE.total_seconds() / 3,
+            f"delivery {delivery.pk}",
+        )
 
     def tick(self, count: int) -> None:
         self.done += count
-        if self._lost.is_set():
-            raise LeaseLost(run_id=self._delivery.run_id)
+        self.beats.check()
         if monotonic() >= self._next:
             self._beat()
 
@@ -107,31 +109,6 @@ class DeliveryProgress:
         run, told = self._delivery.run, {"email_sent_to": [key], "transport": {"type": self._delivery.type}}
         lifecycle.event_write(type="EMAIL_SENT", export=run.export, run=run, user=run.owner, info=told)
 
-    def pulse(self) -> "closing[_Pulse]":
-        return closing(_Pulse(self._delivery, self._over, self._lost))
-
     def _beat(self) -> None:
         self._next = monotonic() + BEAT_SECONDS
         delivery_lifecycle.heartbeat(self._delivery, bytes_done=self.done, log=self.log)
-
-
-class _Pulse:
-    def __init__(self, delivery: Delivery, over: threading.Event, lost: threading.Event) -> None:
-        self._delivery, self._over, self._lost = delivery, over, lost
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            while not self._over.wait(settings.EXPORT_LEASE.total_seconds() / 3):
-                delivery_lifecycle.heartbeat(self._delivery)
-        except LeaseLost:
-            self._lost.set()
-        except OperationalError:
-            log.warning("delivery %s: the database does not answer", self._delivery.pk)
-        finally:
-            connection.close()

@@ -1,20 +1,14 @@
 """What a working run tells the world: bytes done, and that it is still alive."""
 
-import logging
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 
-from django.db import OperationalError, connection
 from psycopg.errors import QueryCanceled
 
-from cells.frozen import Snapshot
-from exports.errors import LeaseLost, RunStopped
 from exports.models import Run
 from exports.services import lifecycle
-
-log = logging.getLogger(__name__)
+from exports.services.beats import Beats
 
 #: Between two heartbeats; somebody who asks to stop waits no longer.
 BEAT_SECONDS = 0.5
@@ -71,29 +65,10 @@ def pulse(run: Run, cancel: Callable[[], object]) -> Iterator[None]:
 
     `cancel` ends such a statement when there is nothing left to beat for; then raises LeaseLost or RunStopped.
     """
-    over = threading.Event()
-    ended: list[LeaseLost | RunStopped] = []
-
-    def beats() -> None:
-        try:
-            while not over.wait(BEAT_SECONDS):
-                lifecycle.heartbeat(run)
-        except (LeaseLost, RunStopped) as error:
-            ended.append(error)
-            cancel()
-        except OperationalError:
-            log.warning("run %s: the database does not answer", run.pk)
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=beats, daemon=True)
-    thread.start()
+    beats = Beats(lambda: lifecycle.heartbeat(run), BEAT_SECONDS, f"run {run.pk}", then=cancel)
     try:
-        yield
+        with beats:
+            yield
     except QueryCanceled:
-        if ended:
-            raise ended[0] from None
+        beats.check()
         raise
-    finally:
-        over.set()
-        thread.join()
