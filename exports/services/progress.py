@@ -6,6 +6,7 @@ from time import monotonic
 
 from psycopg.errors import QueryCanceled
 
+from cells.frozen import Snapshot
 from exports.models import Run
 from exports.services import lifecycle
 from exports.services.beats import Beats
