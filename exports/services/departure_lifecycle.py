@@ -3,6 +3,7 @@
 Whoever needs both holds the cell first, then the departure: nobody waits for anybody in a ring.
 """
 
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -19,7 +20,7 @@ from exports.errors import CellBusy, MoveAborted, MoveDecided, MoveSecretInvalid
 from exports.models import Departure, Run
 from exports.services import cell_jobs, notification_rows
 from exports.services.lifecycle import event_write
-from exports.states import DEPARTURE_ACTIVE, DEPARTURE_TRANSITIONS, DepartureState
+from exports.states import DEPARTURE_TRANSITIONS, DepartureState
 
 #: For the owner to confirm (`spec/move.md §7.4`).
 ASKED_TTL = timedelta(minutes=5)
@@ -87,19 +88,23 @@ def departure_hold(departure: Departure, **fields: object) -> bool:
     return moved
 
 
+def _holding(departure: Departure) -> AbstractContextManager[object]:
+    return cell_holding(departure.cell) if departure.cell else transaction.atomic()
+
+
 def departure_finalize(departure: Departure, *, digest: str = "") -> None:
     """The one decision: the cell has moved. Harmless when repeated.
 
     `digest`: of what the other server is ready to show; only a classic move may do without, which was never held.
     Raises MoveAborted, TransferNotReady (also for another digest): nothing is changed then.
     """
-    ready = Q(state=DepartureState.OFFERED, classic=True, accepted_at__isnull=False)
+    ready = Q(state=DepartureState.OFFERED, classic=True)
     if digest:
         ready = Q(state=DepartureState.HELD, classic=False, digest=digest)
-    with cell_holding(departure.cell) as locked:
-        if transition(departure, DepartureState.MOVED, only=ready, tell=""):
+    with _holding(departure):
+        if departure.cell_id and transition(departure, DepartureState.MOVED, only=ready, tell=""):
             moved_at = departure.finished_at
-            Cell.objects.filter(pk=locked.pk).update(held_at=moved_at, moved_to=_moved_to(departure))
+            Cell.objects.filter(pk=departure.cell_id).update(held_at=moved_at, moved_to=_moved_to(departure))
             _over(departure)
             return
         departure.refresh_from_db()
@@ -121,15 +126,15 @@ def departure_abort(departure: Departure, reason: DomainError, *, tell: bool = T
     `mail`: the owner hears of it from nobody else.
     Raises MoveDecided when it has moved.
     """
-    with cell_holding(departure.cell) as locked:
+    with _holding(departure):
         departure.refresh_from_db()
         begun = departure.state != DepartureState.ASKED
         known = tell and begun
         error = told(reason)
         after = {"tell": "abort" if known else "", "tell_at": timezone.now(), "tries": 0, "error": error}
         if transition(departure, DepartureState.ABORTED, **after):
-            if not Departure.objects.filter(cell=locked, state__in=DEPARTURE_ACTIVE).exists():
-                Cell.objects.filter(pk=locked.pk, moved_to="").update(held_at=None)
+            if departure.held_at is not None:
+                Cell.objects.filter(pk=departure.cell_id).update(held_at=None)
             _over(departure)
             if known:
                 queue.enqueue(queue.TELL_TARGET, departure.uid)
@@ -156,4 +161,5 @@ def told(error: DomainError) -> dict[str, str]:
 
 
 def _info(departure: Departure) -> dict[str, object]:
-    return {"state": str(departure.state), "departure": departure.uid, "cell": departure.cell.name}
+    cell = departure.cell.name if departure.cell else ""
+    return {"state": str(departure.state), "departure": departure.uid, "cell": cell}

@@ -278,6 +278,8 @@ def departures_sweep(*, now: datetime | None = None) -> int:
     count = 0
     for departure in rows.filter(state=DepartureState.ASKED, created_at__lte=now - ASKED_TTL):
         count += _end(departure, MoveAborted(reason="nobody confirmed it in time"))
+    for departure in rows.filter(cell=None, state__in=DEPARTURE_ACTIVE):
+        count += _end(departure, MoveAborted(reason="the cell was deleted"))
     for departure in rows.filter(state__in=(DepartureState.EXPORTING, DepartureState.HOLDING)):
         run = departure.held_run if departure.state == DepartureState.HOLDING else departure.run
         if run is None:

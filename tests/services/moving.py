@@ -17,18 +17,18 @@ from exports.services.secrets import secrets_open, secrets_seal
 from exports.states import ACTIVE, IMPORT_ACTIVE, RunState
 from tests.factories import make_cell, put_documents, put_file, put_files
 
-TEXT = b"".join(b"line %d of a text that can be packed\n" % number for number in range(40_000))
+TEXT = b"".join(b"line %d of a text that can be packed\n" % number for number in range(4_000))
 
 
 def filled(owner: User, name: str = "source") -> Cell:
     """Files of several kinds, old versions, empty folders, documents."""
     cell = make_cell(owner, name)
-    put_files(cell, {f"d{n % 7}/e{n % 3}/{n}.txt": b"content %d" % n for n in range(300)})
+    put_files(cell, {f"d{n % 7}/e{n % 3}/{n}.txt": b"content %d" % n for n in range(40)})
     put_files(cell, {"text.txt": TEXT, "empty": b"", "Ü 100%/ß\\x": bytes(range(256)) * 3000, "same": b"content 1"})
     put_file(cell, "text.txt", b"a newer text", executable=True)
-    put_file(cell, "text.txt", TEXT[:100_000])
+    put_file(cell, "text.txt", TEXT[:50_000])
     folder_create(cell=cell, path="nothing/in/here")
-    put_documents(cell, [("note", f"n{n}", {"n": n, "t": "ü\n" * (n % 50), "f": 1.10}) for n in range(3000)])
+    put_documents(cell, [("note", f"n{n}", {"n": n, "t": "ü\n" * (n % 50), "f": 1.10}) for n in range(1500)])
     put_documents(cell, [("io.cozy.apps", "io.cozy.apps/drive", {"slug": None, "deep": [[{"a": "\\"}]]})])
     return cell
 

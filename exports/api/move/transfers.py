@@ -1,7 +1,7 @@
 """`/move/transfers/<uid>`, ours: what one exportsite asks of another while a cell moves (FORMAT.md, docs/moving.md).
 
-The token of `move_from` opens it, and nothing else does: for as long as the departure is known, so that whoever was away
-can still hear what was decided. Errors are JSON:API, and have a code: only those with one decide anything.
+The token of `move_from` opens it, and nothing else does: for as long as the departure is known, so that whoever was
+away can still hear what was decided. Errors are JSON:API, and have a code: only those with one decide anything.
 """
 
 from http import HTTPStatus
