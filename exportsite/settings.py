@@ -129,7 +129,7 @@ MIDDLEWARE = [
     "exports.api.cell.hosts.CellHostMiddleware",
     "exports.api.move.hosts.MoveHostMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "exportsite.statics.DigestMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -184,7 +184,11 @@ LOGIN_URL = "/web/sign-in"
 X_FRAME_OPTIONS = "DENY"
 
 STATIC_URL = "/static/"
-WHITENOISE_USE_FINDERS = True  # the files are served from where pip put them: no collectstatic step to forget
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "exportsite.statics.DigestStorage"},
+}
+WHITENOISE_USE_FINDERS = True
 WHITENOISE_MAX_AGE = 3600
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
