@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-_PASSKEY = re.compile(r"(/download/|/move/(?:exports/(?:data/)?|downloads/)|#/exports/)[^/\s\"'?]+")
+_PASSKEY = re.compile(r"(/download/|/export/[^/\s]+/uuid/|/move/(?:exports/(?:data/)?|downloads/)|#/exports/)[^/\s\"'?]+")
 _QUERY = re.compile(r"(/[^\s\"'?]*)\?[^\s\"']*")
 
 
@@ -40,6 +40,10 @@ class JSONLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
+#: What these tell at INFO are ticks and tasks; that something happened is told by what happened (`exports.events`).
+_TICKING = ("celery.beat", "celery.worker.strategy", "celery.app.trace", "celery.worker.consumer.connection")
+
+
 def config(*, level: str, as_json: bool) -> dict[str, Any]:
     """The value of LOGGING; `runserver` and granian write no access lines of their own beside it."""
     return {
@@ -61,5 +65,6 @@ def config(*, level: str, as_json: bool) -> dict[str, Any]:
         "loggers": {
             "django": {"handlers": [], "level": level, "propagate": True},
             "django.server": {"handlers": ["stderr"], "level": level, "propagate": False},
+            **({name: {"level": "WARNING"} for name in _TICKING} if level == "INFO" else {}),
         },
     }

@@ -1,5 +1,6 @@
 """The only writer of any run's state: every move is one conditional UPDATE and one event."""
 
+import logging
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -15,6 +16,9 @@ from exports.errors import AlreadyRunning, LeaseLost, RunLost, RunStopped
 from exports.models import Event, Export, NotificationKind, Run
 from exports.services import notification_rows, schedule_rows, snapshot_rows
 from exports.states import ACTIVE, TRANSITIONS, RunState
+
+#: One line for each thing that happens, also in the terminal of `make run`.
+log = logging.getLogger("exports.events")
 
 #: A run that lost its worker so often takes every worker down; it fails instead.
 ATTEMPTS = 3
@@ -38,7 +42,7 @@ def event_write(
     user: User | None = None,
     info: dict | None = None,
 ) -> Event:
-    return Event.objects.create(
+    event = Event.objects.create(
         type=type,
         user=user,
         export_id=export.pk if export else run and run.export_id,
@@ -46,6 +50,9 @@ def event_write(
         run_id=run and run.pk,
         info=info or {},
     )
+    level = logging.WARNING if type.endswith("_FAILED") else logging.INFO
+    log.log(level, "%s export=%s run=%s user=%s", type, event.export_id, event.run_id, user and user.pk)
+    return event
 
 
 @transaction.atomic

@@ -35,6 +35,7 @@ def written(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
     [
         f"/api/v1/nowhere/1/download/{PASSKEY}/archive.zip",
         f"/nowhere?token={PASSKEY}",
+        f"/api/v1/nowhere/export/1/uuid/{PASSKEY}/file/a.txt",
         f"/nowhere/download/{PASSKEY}/x.zip?token={PASSKEY}&disposition=inline",
     ],
 )
@@ -67,3 +68,10 @@ def test_json_lines_are_one_object_each() -> None:
 
 def test_a_line_without_urls_stays_as_it_is() -> None:
     assert logs.redact("run 7: 3 of 9 entries, 50% (what now?)") == "run 7: 3 of 9 entries, 50% (what now?)"
+
+
+@pytest.mark.parametrize(("level", "told"), [("INFO", False), ("DEBUG", True)])
+def test_ticks_and_tasks_are_told_to_who_asks_for_all(level: str, told: bool) -> None:
+    quiet = logs.config(level=level, as_json=False)["loggers"]
+    for name in ("celery.beat", "celery.app.trace", "celery.worker.strategy"):
+        assert (quiet.get(name, {}).get("level") != "WARNING") == told
