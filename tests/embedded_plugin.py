@@ -7,24 +7,26 @@ Workers of xdist share the servers; each has a PostgreSQL database (pytest-djang
 import atexit
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 from exportsite import embedded
 from exportsite.processes import Child
+from tests import ram
 
-_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0")
+_SIZE = 6 << 30
 _ROOT = Path(__file__).resolve().parent.parent
 
 
 def _start() -> None:
     _forget_own_settings()
-    data = Path(tempfile.mkdtemp(prefix="exportsite-test-"))
+    data = ram.make_folder(_SIZE)
     data.chmod(0o711)
     children: list[Child] = []
     atexit.register(_stop, children, data)
     os.environ.update(
         DATA=str(data),
+        PYTEST_DEBUG_TEMPROOT=str(_temporary(data)),
         ENV_FILE="/dev/null",
         SECRET_KEY="only for tests",
         PASSWORD_HASHER="md5",
@@ -38,6 +40,13 @@ def _start() -> None:
     if "TEST_REDIS_URL" not in os.environ:
         children.append(embedded.start_redis(data))
         os.environ["TEST_REDIS_URL"] = embedded.redis_url(data).partition("?")[0]
+
+
+def _temporary(data: Path) -> Path:
+    """Where `tmp_path` begins. Of what failed the files are gone with all others: `--basetemp` keeps them."""
+    folder = data / "tmp"
+    folder.mkdir()
+    return folder
 
 
 def _forget_own_settings() -> None:
