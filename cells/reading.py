@@ -9,7 +9,7 @@ from django.db import connections
 from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast
 
-from cells.errors import AccessDenied, CellNotFound, DocumentNotFound, FileNotFound
+from cells.errors import AccessDenied, CellMoved, CellNotFound, DocumentNotFound, FileNotFound
 from cells.fields import start_of
 from cells.frozen import SHAPES
 from cells.models import AccessToken, Cell, Document, File
@@ -30,11 +30,19 @@ def cells_of(user: User, token: AccessToken | None = None) -> QuerySet[Cell]:
     return Cell.objects.filter(owner=user).order_by("name")
 
 
-def cell_get(*, name: str, user: User | AnonymousUser, token: AccessToken | None = None) -> Cell:
+def cell_get(*, name: str, user: User | AnonymousUser, token: AccessToken | None = None, left: bool = False) -> Cell:
     """The cell, for its owner, a superuser, or the bearer of a token for it; CellNotFound for everybody else.
 
-    Raises AccessDenied when the token's scopes are too narrow.
+    Raises AccessDenied when the token's scopes are too narrow, CellMoved for one that is on another server now, unless
+    what it has `left` here is meant.
     """
+    cell = _cell_known(name, user, token)
+    if cell.moved_to and not left:
+        raise CellMoved(name=cell.name, url=cell.moved_to)
+    return cell
+
+
+def _cell_known(name: str, user: User | AnonymousUser, token: AccessToken | None) -> Cell:
     cell = Cell.objects.select_related("owner").filter(name=name).first() if "\0" not in name else None
     if token is not None and token.cell_id is not None:
         if cell is None or token.cell_id != cell.pk:

@@ -33,6 +33,7 @@ class CellSerializer(serializers.Serializer):
     used = serializers.IntegerField(help_text="bytes of documents, files and old versions")
     kept = serializers.IntegerField(help_text="bytes besides, of what imports replaced: undo brings it back")
     created = serializers.DateTimeField()
+    moved_to = serializers.URLField(required=False, help_text="where it is now; all other calls lead there")
     documents = serializers.IntegerField(required=False)
     files = serializers.IntegerField(required=False)
     folders = serializers.IntegerField(required=False)
@@ -86,7 +87,7 @@ class CellViewSet(V1ViewSet):
 
     @extend_schema(summary="Delete a cell with all its content", responses=OpenApiTypes.OBJECT)
     def destroy(self, request: Request, name: str) -> Response:
-        cell = reading.cell_get(name=name, user=request.user, token=request.auth)
+        cell = reading.cell_get(name=name, user=request.user, token=request.auth, left=True)
         _session_needed(request, "deleting cells")
         writing.cell_delete(cell=cell)
         return Response({})
@@ -108,6 +109,7 @@ def cell_json(cell: Cell) -> dict[str, Any]:
         "used": bytes_used(cell),
         "kept": bytes_kept(cell),
         "created": cell.created_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        **({"moved_to": cell.moved_to} if cell.moved_to else {}),
     }
 
 

@@ -18,8 +18,9 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from cells.api.headers import dress
-from cells.errors import DomainError, Kind
+from cells.api.headers import RETRY, dress
+from cells.api.moved import moved_url
+from cells.errors import CellHeld, CellMoved, DomainError, Kind
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,8 @@ class V1Errors:
         "name_taken": Shape(
             400, "user", "error.user.integrity_constraint_violation", {"constraint": "cell_name_unique"}
         ),
+        "cell_held": Shape(503, "user", "error.user.cell_held", {"id": "{name}"}),
+        "cell_moved": Shape(410, "user", "error.user.cell_moved", {"id": "{name}", "url": "{url}"}),
         "document_not_found": Shape(
             404, "user", "error.user.document_not_found", {"id": "{doc_id}", "doctype": "{doctype}"}
         ),
@@ -127,11 +130,13 @@ class V1Errors:
         parameters = {name: template.format(**error.params) for name, template in shape.parameters.items()}
         return shape.status, _envelope("user", shape.code, parameters)
 
-    def handle(self, error: Exception, _context: dict[str, Any]) -> Response:
-        """The signature of a DRF exception handler."""
+    def handle(self, error: Exception, context: dict[str, Any]) -> Response:
+        """The signature of a DRF exception handler. Whatever a cell has at its new address, it is led to."""
         set_rollback()
         status, envelope = self.answer(error)
-        return Response(envelope, status=status)
+        if isinstance(error, CellMoved) and (url := moved_url(context["request"], error, "/api/v1/cell/")):
+            return Response(envelope, status=308, headers={"Location": url})
+        return Response(envelope, status=status, headers=RETRY if isinstance(error, CellHeld) else None)
 
 
 class V1ErrorMixin:

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from exports.models import Arrival, MoveExport, Notification, NotificationKind
 from exports.services import departure_asking, move_exports
-from exports.services.sentences import stored_text
+from exports.services.sentences import said, stored_text
 
 SUBJECTS = {
     "archiver": _("Download your data"),

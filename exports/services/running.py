@@ -9,7 +9,7 @@ from pathlib import Path
 from django.db import OperationalError, transaction
 from django.utils import timezone
 
-from cells.errors import CellNotFound, DomainError
+from cells.errors import CellMoved, CellNotFound, DomainError
 from cells.frozen import Snapshot
 from cells.models import Cell
 from exports.engine import manifest as text
@@ -141,17 +141,23 @@ def _sealing(entries: Iterable[Entry], seal: text.Seal, progress: Progress) -> I
 
 
 def cells_of(run: Run) -> list[tuple[int, str]]:
-    """[(id, name)] by name. The owner's rights of this moment count, not those of the order."""
+    """[(id, name)] by name. The owner's rights of this moment count, not those of the order.
+
+    What a cell that has moved away left behind is not its content any more: no export takes it for that, but the
+    command line, which asks for no export, can still have it. Raises CellNotFound, CellMoved.
+    """
     if run.cell_id:
         return list(Cell.objects.filter(pk=run.cell_id).values_list("pk", "name"))  # it may have been renamed
     owned = Cell.objects.filter(owner=run.owner).order_by("name")
     names = run.order.get("cells")
-    if names is None:
-        return list(owned.values_list("pk", "name"))
-    found = list(owned.filter(name__in=names).values_list("pk", "name"))
-    if absent := set(names) - {name for _, name in found}:
+    found = list(owned if names is None else owned.filter(name__in=names))
+    if absent := set(names or ()) - {cell.name for cell in found}:
         raise CellNotFound(name=min(absent))
-    return found
+    here = [cell for cell in found if not (cell.moved_to and run.export_id)]
+    if len(here) < len(found) and (names is not None or not here):
+        moved = next(cell for cell in found if cell.moved_to)
+        raise CellMoved(name=moved.name, url=moved.moved_to)
+    return [(cell.pk, cell.name) for cell in here]
 
 
 def layout_of(run: Run, notes: Notes, pictures: Pictures) -> Layout:

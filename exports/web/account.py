@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST
 
 from cells import tokens
 from cells.reading import cells_of
+from exports.services.addresses import cell_url
 from exports.services.preferences import preference_update
 from exports.web import people, words
 from exports.web.people import member
@@ -24,6 +25,8 @@ from exports.web.schedule_form import ZoneField
 #: Days → words; 0 is for ever.
 _LIFETIMES = ((1, _("one day")), (30, _("30 days")), (365, _("one year")), (0, _("until it is revoked")))
 _SHOWN = 16
+#: What another server needs that moves a cell in (`spec/move.md §3.3`).
+_MOVE = ["io.cozy.imports"]
 
 
 class PreferenceForm(forms.Form):
@@ -46,6 +49,11 @@ class PasswordForm(PasswordChangeForm):
 
 class TokenForm(forms.Form):
     cell = forms.ChoiceField(label=_("Good for"), required=False)
+    use = forms.ChoiceField(
+        label=_("For"),
+        required=False,
+        choices=[("", _("everything there")), ("move", _("taking in a cell that moves here, and nothing else"))],
+    )
     days = forms.TypedChoiceField(label=_("Valid"), choices=_LIFETIMES, coerce=int, initial=30)
 
     def __init__(self, *args, user, **kwargs) -> None:
@@ -53,6 +61,12 @@ class TokenForm(forms.Form):
         self.cells = {cell.name: cell for cell in cells_of(user)}
         only = [(name, _("the cell {name} alone").format(name=name)) for name in self.cells]
         self.fields["cell"].choices = [("", _("everything I may do")), *only]
+
+    def clean(self) -> dict[str, object]:
+        given = super().clean() or {}
+        if given.get("use") and not given.get("cell") and "cell" not in self.errors:
+            self.add_error("cell", _("Choose the cell whose content is to be replaced."))
+        return given
 
 
 @member
@@ -79,8 +93,11 @@ def token_new(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return _page(request, token_form=form)
     cell, days = form.cells.get(form.cleaned_data["cell"]), form.cleaned_data["days"]
+    scopes = _MOVE if form.cleaned_data["use"] else []
     expires = timedelta(days=days) if days else None
-    return _page(request, raw=tokens.token_create(user=request.user, cell=cell, expires=expires))
+    raw = tokens.token_create(user=request.user, cell=cell, scopes=scopes, expires=expires)
+    address = f"{cell_url(cell).rstrip('/')}" if cell and scopes else ""
+    return _page(request, raw=raw, address=address)
 
 
 @member
@@ -104,15 +121,21 @@ def password(request: HttpRequest) -> HttpResponse:
     return redirect("web:account")
 
 
-def _page(request: HttpRequest, *, raw: str = "", **forms_given: forms.Form) -> HttpResponse:
+def _page(request: HttpRequest, *, raw: str = "", address: str = "", **forms_given: forms.Form) -> HttpResponse:
     wanted = people.preference(request)
     initial = {"timezone": wanted.timezone, "language": wanted.language, "notify": wanted.notify}
     context = {
         "preference_form": PreferenceForm(initial=initial),
-        "token_form": TokenForm(user=request.user),
+        "token_form": TokenForm(user=request.user, initial=_wanted_token(request)),
         "password_form": PasswordForm(request.user),
-        "tokens": [(row.digest[:_SHOWN], row) for row in tokens.tokens_of(request.user)[:200]],
+        "tokens": [(row.digest[:_SHOWN], row, row.scopes == _MOVE) for row in tokens.tokens_of(request.user)[:200]],
         "raw": raw,
+        "address": address,
         **forms_given,
     }
     return render(request, "web/account.html", context)
+
+
+def _wanted_token(request: HttpRequest) -> dict[str, object]:
+    """Another page may say what it is needed for; what was chosen before is not forgotten either."""
+    return {name: request.GET[name] for name in ("cell", "use") if name in request.GET} | {"days": 30}

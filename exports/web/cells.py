@@ -22,7 +22,7 @@ from cells.models import Cell, File
 from cells.quota import bytes_kept
 from exports.services import browsing, overview
 from exports.web.contents import IMAGES, PAGE, TEXT, crumbs, kind_of, send
-from exports.web.errors import STATUS, text
+from exports.web.errors import patient, status_of, text
 from exports.web.people import member
 
 #: Documents on one page, each whole; characters shown of one.
@@ -148,8 +148,8 @@ def cell_folder(request: HttpRequest, name: str) -> HttpResponse:
 @member
 def cell_remove(request: HttpRequest, name: str) -> HttpResponse:
     """A file, or a folder with all that is in it; without `path` the whole cell. GET asks whether it is meant."""
-    cell = reading.cell_get(name=name, user=request.user)
     path = (request.POST if request.method == "POST" else request.GET).get("path", "").strip("/")
+    cell = reading.cell_get(name=name, user=request.user, left=not path)
     file = reading.file_get(cell=cell, path=path) if path else None
     if request.method != "POST":
         below = reading.files_below(cell, path).filter(is_folder=False).count() if not file or file.is_folder else 0
@@ -184,7 +184,7 @@ def _put(request: HttpRequest, cell: Cell) -> HttpResponse:
     try:
         writing.file_put(cell=cell, path=path, stream=request, length=int(length), mtime=mtime)
     except DomainError as error:
-        return HttpResponse(text(error), status=STATUS[error.kind], content_type="text/plain")
+        return patient(error, HttpResponse(text(error), status=status_of(error), content_type="text/plain"))
     return HttpResponse(status=204)
 
 

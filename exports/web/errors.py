@@ -5,10 +5,11 @@ from django.shortcuts import render
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from cells.errors import DomainError, Kind
+from cells.api.headers import RETRY
+from cells.errors import CellHeld, CellMoved, DomainError, Kind
 from exports.services.sentences import stored_text, text
 
-__all__ = ["STATUS", "csrf_failed", "domain_page", "not_found", "page", "stored_text", "text"]
+__all__ = ["STATUS", "csrf_failed", "domain_page", "not_found", "page", "patient", "status_of", "stored_text", "text"]
 
 STATUS = {
     Kind.INVALID: 400,
@@ -20,7 +21,7 @@ STATUS = {
     Kind.UNAVAILABLE: 503,
 }
 #: Where a page has a better word than the error's kind.
-_OWN_STATUS = {"entry_not_found": 404, "volume_not_found": 404, "nothing_published": 404}
+_OWN_STATUS = {"entry_not_found": 404, "volume_not_found": 404, "nothing_published": 404, "cell_held": 503}
 #: Status -> (what happened, what to do next).
 _PAGES = {
     400: (_("This does not work"), _("Go back, look at what you entered, and try again.")),
@@ -47,7 +48,21 @@ def page(request: HttpRequest, status: int, detail: str = "") -> HttpResponse:
 
 
 def domain_page(request: HttpRequest, error: DomainError) -> HttpResponse:
-    return page(request, _OWN_STATUS.get(error.code, STATUS[error.kind]), text(error))
+    if isinstance(error, CellMoved):
+        context = {"name": error.params["name"], "moved_to": error.params["url"]}
+        return render(request, "web/cell_moved.html", context, status=410)
+    return patient(error, page(request, status_of(error), text(error)))
+
+
+def status_of(error: DomainError) -> int:
+    return _OWN_STATUS.get(error.code, STATUS[error.kind])
+
+
+def patient(error: DomainError, response: HttpResponse) -> HttpResponse:
+    """Says when to come again, where that helps."""
+    for name, value in RETRY.items() if isinstance(error, CellHeld) else ():
+        response.headers[name] = value
+    return response
 
 
 def not_found(request: HttpRequest, *_: object, **__: object) -> HttpResponse:

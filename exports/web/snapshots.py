@@ -32,7 +32,7 @@ class SnapshotForm(forms.Form):
 @member
 def snapshots_page(request: HttpRequest, name: str) -> HttpResponse:
     """POST orders one."""
-    cell = reading.cell_get(name=name, user=request.user)
+    cell = reading.cell_get(name=name, user=request.user, left=True)
     form = SnapshotForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -48,7 +48,7 @@ def snapshots_page(request: HttpRequest, name: str) -> HttpResponse:
 
 @member
 def snapshots_live(request: HttpRequest, name: str) -> HttpResponse:
-    context = _live(reading.cell_get(name=name, user=request.user))
+    context = _live(reading.cell_get(name=name, user=request.user, left=True))
     if not context["run"]:
         return HttpResponse(status=204, headers={"HX-Refresh": "true"})
     return render(request, "web/snapshots_live.html", context)
@@ -56,7 +56,7 @@ def snapshots_live(request: HttpRequest, name: str) -> HttpResponse:
 
 @member
 def snapshot_raw(request: HttpRequest, name: str) -> HttpResponseBase:
-    cell = reading.cell_get(name=name, user=request.user)
+    cell = reading.cell_get(name=name, user=request.user, left=True)
     file = snapshot_get(cell=cell, name=request.GET.get("name", ""))
     if file.error is not None:
         raise FileNotFound(path=file.name)
@@ -74,7 +74,7 @@ def snapshot_raw(request: HttpRequest, name: str) -> HttpResponseBase:
 @member
 def snapshot_remove(request: HttpRequest, name: str) -> HttpResponse:
     """GET asks whether it is meant."""
-    cell = reading.cell_get(name=name, user=request.user)
+    cell = reading.cell_get(name=name, user=request.user, left=True)
     file = snapshot_get(cell=cell, name=(request.POST or request.GET).get("name", ""))
     if request.method != "POST":
         return render(request, "web/snapshot_remove.html", {"cell": cell, "file": file})

@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from exports.web import account, cells, contents, errors, export, exports, imports, links, signin, snapshots
+from exports.web import account, cells, contents, errors, export, exports, imports, links, moves, signin, snapshots
 
 app_name = "web"
 
@@ -43,6 +43,9 @@ urlpatterns = [
     path("cells/<str:name>/snapshots/live", snapshots.snapshots_live, name="cell-snapshots-live"),
     path("cells/<str:name>/snapshots/raw", snapshots.snapshot_raw, name="cell-snapshot"),
     path("cells/<str:name>/snapshots/remove", snapshots.snapshot_remove, name="cell-snapshot-remove"),
+    path("cells/<str:name>/move", moves.move_page, name="cell-move"),
+    path("cells/<str:name>/move/live", moves.move_live, name="cell-move-live"),
+    path("cells/<str:name>/move/abort", moves.move_abort, name="cell-move-abort"),
     path("account", account.account, name="account"),
     path("account/preferences", account.preferences, name="account-preferences"),
     path("account/password", account.password, name="account-password"),

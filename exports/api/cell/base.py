@@ -9,6 +9,7 @@ from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 from rest_framework.viewsets import ViewSet
 
+from cells.errors import CellMoved
 from cells.models import Cell
 from exports.api.cell import access
 from exports.api.cell.addresses import cell_url
@@ -91,14 +92,22 @@ class CellViews(DialectViews):
 
     #: Whether it works while the cell is "import failed" (§9).
     survives_failure = False
+    #: Whether it is at the cell's new address once the cell has moved.
+    moves = True
 
     def find(self, **kwargs: str) -> None:
         self.cell = cell_named(kwargs["cell"])
 
     def admit(self, request: Request) -> None:
         access.root_check(access.caller(request, cell_url(self.cell)), self.cell)
+        if self.moves:
+            self.refuse_moved()
         if not self.survives_failure:
             self.refuse_failed()
+
+    def refuse_moved(self) -> None:
+        if self.cell.moved_to:
+            raise CellMoved(name=self.cell.name, url=self.cell.moved_to)
 
     def refuse_failed(self) -> None:
         """Also while the next import runs: only its success makes the cell normal."""

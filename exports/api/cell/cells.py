@@ -21,6 +21,7 @@ class RootViews(CellViews):
 
     def admit(self, request: Request) -> None:
         if request.method in ("GET", "HEAD"):  # needs no privilege
+            self.refuse_moved()
             self.refuse_failed()
         elif request.method == "DELETE":
             if request.META.get("HTTP_X_PERSONIUM_RECURSIVE") != "true":

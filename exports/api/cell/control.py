@@ -90,6 +90,7 @@ class CellViews(_ControlViews):
         return cell
 
     def _writable(self, request: Request, key: str) -> Cell:
+        """One that has moved can be deleted here; there is no such call for it elsewhere."""
         cell = self._cell(key)
         if import_running(cell=cell):
             raise CellError("PR409-CM-0002", "cell import")

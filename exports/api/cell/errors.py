@@ -12,7 +12,9 @@ from django.http import HttpResponse, UnreadablePostError
 from rest_framework import exceptions
 from rest_framework.views import set_rollback
 
-from cells.errors import DomainError, Kind
+from cells.api.headers import RETRY
+from cells.api.moved import moved_url
+from cells.errors import CellHeld, CellMoved, DomainError, Kind
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +57,7 @@ TEMPLATES = {
     "PR404-MC-0001": "URI is not recognized.",
     "PR404-OD-0002": "No such entity.",
     "PR405-MC-0001": "Method not allowed.",
+    "PR308-MC-0001": "The cell has moved. [{0}].",
     "PR409-CM-0001": (
         "Cell status is [import failed]. Only Unit Level's APIs, CellImport and GetToken are executable."
     ),
@@ -62,6 +65,7 @@ TEMPLATES = {
     "PR409-DV-0002": "File [{0}] already exists.",
     "PR409-OD-0001": "This entity has related data.",
     "PR409-OD-0003": "The entity already exists.",
+    "PR410-MC-0001": "The cell has moved. [{0}].",
     "PR411-MC-0001": "The body needs a Content-Length.",
     "PR412-DV-0001": "ETag does not match.",
     "PR412-MC-0001": "Precondition failed [Header: {0}].",
@@ -82,6 +86,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 DOMAIN: dict[str, tuple[str, tuple[str, ...]]] = {
     "cell_not_found": ("PR404-DV-0003", ()),
     "cell_busy": ("PR409-CM-0002", ("job",)),
+    "cell_held": ("PR409-CM-0002", ()),
+    "cell_moved": ("PR410-MC-0001", ("url",)),
     "cell_not_empty": ("PR409-OD-0001", ()),
     "name_taken": ("PR409-OD-0003", ()),
     "snapshot_taken": ("PR409-DV-0002", ("name",)),
@@ -107,8 +113,12 @@ DOMAIN: dict[str, tuple[str, tuple[str, ...]]] = {
     "archive_manifest_refused": ("PR400-CM-0004", ("text",)),
     "no_archive": ("PR400-MC-0004", ()),
 }
-#: Reading it from the store failed: what §14 calls it.
-_READING = {"blob_damaged": "read snapshot file", "entries_damaged": "add webdav data to snapshot file"}
+#: What is named where the error names nothing: what failed, in the words of §14, or a job like those of §10.
+_DOING = {
+    "blob_damaged": "read snapshot file",
+    "entries_damaged": "add webdav data to snapshot file",
+    "cell_held": "cell move",
+}
 KINDS = {
     Kind.INVALID: "PR400-MC-0005",
     Kind.FORBIDDEN: "PR403-AU-0002",
@@ -146,8 +156,8 @@ def code_of(error: CellError | DomainError | Exception) -> tuple[str, str]:
 
 def _domain(error: DomainError) -> tuple[str, str]:
     code, names = DOMAIN.get(error.code) or (KINDS[error.kind], ())
-    if error.code in _READING:
-        return code, _filled(code, (_READING[error.code],))
+    if error.code in _DOING:
+        return code, _filled(code, (_DOING[error.code],))
     if code in TEMPLATES and (names or "{0}" not in TEMPLATES[code]):
         return code, _filled(code, [error.params.get(name, error) for name in names])
     return code, str(error)
@@ -167,7 +177,7 @@ def body(code: str, sentence: str) -> dict[str, Any]:
 def error_response(error: Exception) -> HttpResponse:
     """For every way out of this dialect."""
     code, sentence = code_of(error)
-    headers = error.headers if isinstance(error, CellError) else {}
+    headers = error.headers if isinstance(error, CellError) else RETRY if isinstance(error, CellHeld) else {}
     content = orjson.dumps(body(code, sentence))
     return HttpResponse(content, status=int(code[2:5]), content_type="application/json", headers=headers)
 
@@ -176,8 +186,10 @@ class CellErrorMixin:
     """For DRF views: every exception becomes this dialect's answer."""
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], HttpResponse]:
-        def handle(error: Exception, _context: dict[str, Any]) -> HttpResponse:
+        def handle(error: Exception, context: dict[str, Any]) -> HttpResponse:
             set_rollback()
+            if isinstance(error, CellMoved) and (url := moved_url(context["request"], error, "/")):
+                return error_response(CellError("PR308-MC-0001", error.params["url"], headers={"Location": url}))
             return error_response(error)
 
         return handle

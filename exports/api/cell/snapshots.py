@@ -28,7 +28,10 @@ _NO_TYPE = "application/octet-stream"
 
 
 class AreaViews(CellViews):
+    """No part of what a cell holds: it stays where it is when the cell moves, and nothing comes into it any more."""
+
     allow = "OPTIONS, PROPFIND"
+    moves = False
 
     def propfind(self, request: Request, cell: str) -> HttpResponseBase:
         propfind_check(request)
@@ -41,6 +44,7 @@ class AreaViews(CellViews):
 
 class FileViews(CellViews):
     allow = "OPTIONS, GET, PUT, DELETE, PROPFIND"
+    moves = False
 
     def refuse_method(self, request: Request) -> None:
         if request.method == "REPORT":
@@ -77,6 +81,7 @@ class FileViews(CellViews):
         return StreamingHttpResponse(body, status=status, content_type=file.content_type, headers=headers)
 
     def update(self, request: Request, cell: str, name: str) -> HttpResponseBase:
+        self.refuse_moved()
         length = content_length(request)
         if length is None:
             # The server ends a chunked body that was cut like one that was whole: half an archive would be stored.

@@ -62,6 +62,15 @@ def api_error(response: HttpResponseBase, status: int, title: str, detail: str, 
     assert error == {"status": str(status), "title": title, "detail": detail, "source": source}
 
 
+def page(response: HttpResponseBase, status: int, *said: str) -> str:
+    """An HTML page whatever was accepted, which says all of these."""
+    text = content(response).decode()
+    assert response.status_code == status, text
+    assert response.headers["Content-Type"].startswith("text/html")
+    assert [each for each in said if each not in text] == []
+    return text
+
+
 def exported(client: Move, path: str = "move/exports", **options: Any) -> MoveExport:
     """Asked for, and done by the worker's part here: what is read must be committed."""
     response = client.post(path, attributes(**options))

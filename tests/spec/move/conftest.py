@@ -1,5 +1,6 @@
 import pytest
 from django.contrib.auth.models import User
+from django.test import Client
 
 from cells.models import Cell
 from exports.services import move_fetching
@@ -36,6 +37,13 @@ def cell(alice: User) -> Cell:
 @pytest.fixture
 def as_alice(alice: User, cell: Cell) -> Move:
     return Move(alice, cell=cell, scopes=("io.cozy.exports", "io.cozy.imports"))
+
+
+@pytest.fixture
+def signed_in(alice: User, cell: Cell) -> Client:
+    client = Client()
+    client.force_login(alice)
+    return client
 
 
 @pytest.fixture
