@@ -4,12 +4,14 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.utils import timezone
 
+from cells.admin import ReadOnly
 from cells.errors import DomainError
-from exports.models import Delivery, Event, Export, Import, Run, Volume
+from exports.models import Delivery, Event, Export, Import, Notification, Run, Schedule, Volume
 from exports.services import exports as services
 from exports.services import lifecycle, retention
 from exports.services.delivery_lifecycle import delivery_retry
@@ -17,9 +19,11 @@ from exports.states import DOWNLOADABLE, RunState
 
 #: Of more rows an action would keep a page waiting.
 _MOST = 100
+#: Characters of a reason in a list.
+_WHY = 200
 
 
-class ReadOnly(admin.ModelAdmin):
+class Operated(ReadOnly):
     """Who may look is a right of Django's; who may act is a superuser."""
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
@@ -35,18 +39,20 @@ class ReadOnly(admin.ModelAdmin):
                 self.message_user(request, f"{row}: {error}", messages.ERROR)
         self.message_user(request, f"Done for {done} of {rows.count()}.")
 
-    def has_add_permission(self, request: HttpRequest, *_: object) -> bool:
-        return False
+    def asked(self, request: HttpRequest, rows: QuerySet, *, title: str, warning: str) -> HttpResponse | None:
+        """A page that asks whether it is meant; None when that was said."""
+        if "sure" in request.POST:
+            return None
+        context = {"title": title, "warning": warning, "rows": rows[:_MOST], "action": request.POST["action"]}
+        return render(request, "admin/sure.html", {**self.admin_site.each_context(request), **context})
 
-    def has_change_permission(self, request: HttpRequest, *_: object) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, *_: object) -> bool:
-        return False
+    @admin.display(description="why")
+    def why(self, row: Model) -> str:
+        return (row.error or {}).get("message", "")[:_WHY]
 
 
 @admin.register(Export)
-class ExportAdmin(ReadOnly):
+class ExportAdmin(Operated):
     list_display = ("id", "display_name", "owner", "type", "current_run", "published_run", "updated_at")
     list_filter = ("type",)
     list_select_related = ("owner", "current_run", "published_run")
@@ -60,13 +66,17 @@ class ExportAdmin(ReadOnly):
         self.each(request, rows, lambda export: services.export_start(export=export))
 
     @admin.action(description="Stop", permissions=["operate"])
-    def stop(self, request: HttpRequest, rows: QuerySet) -> None:
+    def stop(self, request: HttpRequest, rows: QuerySet) -> HttpResponse | None:
+        warning = "What they have done so far is lost; archives of earlier runs stay."
+        if page := self.asked(request, rows, title="Stop these exports?", warning=warning):
+            return page
         self.each(request, rows, lambda export: services.export_stop(export=export))
+        return None
 
 
 @admin.register(Run)
-class RunAdmin(ReadOnly):
-    list_display = ("id", "export", "owner", "state", "phase", "bytes_done", "bytes_planned", "created_at")
+class RunAdmin(Operated):
+    list_display = ("id", "export", "owner", "state", "phase", "bytes_done", "bytes_planned", "created_at", "why")
     list_filter = ("state", "created_at")
     list_select_related = ("export", "owner")
     search_fields = ("=id", "=export__id", "owner__username")
@@ -78,15 +88,20 @@ class RunAdmin(ReadOnly):
         self.message_user(request, f"{lifecycle.requeue_lost()} had lost their worker.")
 
     @admin.action(description="Expire now (unless somebody downloads)", permissions=["operate"])
-    def expire(self, request: HttpRequest, rows: QuerySet) -> None:
+    def expire(self, request: HttpRequest, rows: QuerySet) -> HttpResponse | None:
+        warning = "Their archives are deleted, and links to them open nothing any more. The exports can run again."
+        if page := self.asked(request, rows, title="Delete the archives of these runs?", warning=warning):
+            return page
         now = timezone.now()
-        rows.filter(state__in=DOWNLOADABLE, cell=None).update(expires_at=now - timedelta(seconds=1))
+        chosen = Run.objects.filter(pk__in=rows.values_list("pk", flat=True)[:_MOST])
+        chosen.filter(state__in=DOWNLOADABLE, cell=None).update(expires_at=now - timedelta(seconds=1))
         self.message_user(request, f"{retention.expire(now=now)} expired.")
+        return None
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(ReadOnly):
-    list_display = ("id", "run_id", "type", "packer", "state", "attempts", "next_at", "finished_at")
+class DeliveryAdmin(Operated):
+    list_display = ("id", "run_id", "type", "packer", "state", "attempts", "next_at", "finished_at", "why")
     list_filter = ("state", "type")
     search_fields = ("=run__id", "=run__export__id")
     exclude = ("secrets",)
@@ -98,28 +113,42 @@ class DeliveryAdmin(ReadOnly):
 
 
 @admin.register(Import)
-class ImportAdmin(ReadOnly):
-    list_display = ("id", "cell", "owner", "mode", "state", "done", "total", "started_at", "undo_until")
+class ImportAdmin(Operated):
+    list_display = ("id", "cell", "owner", "mode", "state", "done", "total", "started_at", "undo_until", "why")
     list_filter = ("state", "mode")
     list_select_related = ("cell", "owner")
     search_fields = ("=id", "cell__name", "owner__username")
 
 
 @admin.register(Volume)
-class VolumeAdmin(ReadOnly):
+class VolumeAdmin(Operated):
     list_display = ("id", "run_id", "packer", "number", "of", "length", "store_file")
     search_fields = ("=run__id",)
     exclude = ("checkpoints",)
-    show_full_result_count = False
 
     def get_queryset(self, request: HttpRequest):
         return super().get_queryset(request).defer("checkpoints")
 
 
 @admin.register(Event)
-class EventAdmin(ReadOnly):
+class EventAdmin(Operated):
     list_display = ("id", "type", "at", "user", "export_id", "run_id")
     list_filter = ("type",)
     list_select_related = ("user",)
     search_fields = ("=export_id",)
-    show_full_result_count = False
+
+
+@admin.register(Notification)
+class NotificationAdmin(Operated):
+    list_display = ("id", "kind", "run", "attempts", "next_at", "sent_at", "address", "error")
+    list_filter = ("kind",)
+    list_select_related = ("run", "imported", "departure")
+    raw_id_fields = ("run", "imported", "departure")
+
+
+@admin.register(Schedule)
+class ScheduleAdmin(Operated):
+    list_display = ("id", "export", "next_run_at", "last_run_at", "failures", "switched_off_at")
+    list_filter = (("switched_off_at", admin.EmptyFieldListFilter),)
+    list_select_related = ("export",)
+    ordering = ("next_run_at",)

@@ -46,7 +46,10 @@ class Delivery(models.Model):
         ordering = ["position"]
         verbose_name_plural = "deliveries"
         constraints = [models.UniqueConstraint(fields=["run", "position"], name="delivery_once")]
-        indexes = [models.Index(fields=["next_at"], name="delivery_due", condition=Q(state__in=DELIVERY_ACTIVE))]
+        indexes = [
+            models.Index(fields=["next_at"], name="delivery_due", condition=Q(state__in=DELIVERY_ACTIVE)),
+            models.Index(fields=["finished_at"], name="delivery_failed", condition=Q(state=DeliveryState.FAILED)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.type} of run {self.run_id}: {self.state}"

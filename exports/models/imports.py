@@ -62,7 +62,10 @@ class Import(models.Model):
                 fields=["cell"], condition=Q(state__in=IMPORT_ACTIVE), name="import_one_active_per_cell"
             )
         ]
-        indexes = [models.Index(fields=["cell", "-id"], name="import_by_cell")]
+        indexes = [
+            models.Index(fields=["cell", "-id"], name="import_by_cell"),
+            models.Index(fields=["finished_at"], name="import_failed", condition=Q(state=ImportState.FAILED)),
+        ]
 
     def __str__(self) -> str:
         return f"import {self.pk}: {self.state}"

@@ -55,7 +55,10 @@ class Run(models.Model):
             models.UniqueConstraint(fields=["export"], condition=Q(state__in=ACTIVE), name="run_one_active_per_export"),
             models.UniqueConstraint(fields=["cell"], condition=Q(state__in=ACTIVE), name="run_one_active_per_cell"),
         ]
-        indexes = [models.Index(fields=["state", "heartbeat_at"], name="run_by_state")]
+        indexes = [
+            models.Index(fields=["state", "heartbeat_at"], name="run_by_state"),
+            models.Index(fields=["finished_at"], name="run_failed", condition=Q(state=RunState.FAILED)),
+        ]
 
     def __str__(self) -> str:
         return f"run {self.pk}: {self.state}"

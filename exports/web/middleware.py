@@ -32,7 +32,9 @@ class PageMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if not _is_page(request):
             return _with_policy(request, self.get_response(request))
-        with translation.override(people.language(request)), timezone.override(_zone(request)):
+        # Half of the administration, what Django brings, would be in one language, and half in another.
+        language = "en" if request.path_info.startswith("/admin/") else people.language(request)
+        with translation.override(language), timezone.override(_zone(request)):
             response = _with_policy(request, self.get_response(request))
         # Not no-referrer: a form's POST would say "Origin: null" then, and Django refuses it.
         response.headers.setdefault("Referrer-Policy", "same-origin")
