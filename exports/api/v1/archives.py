@@ -15,7 +15,7 @@ class ArchiveViewSet(sending.SendingViews):
     archive = "zip"
 
     @openapi.archive_get
-    def read(self, request: Request, id: str, path: str = "") -> HttpResponseBase:
+    def read(self, request: Request, id: str, path: str = "", passkey: str = "") -> HttpResponseBase:
         export = self.export(request, id)
         run = selectors.published_run(export=export)
         selected = sending.findable(path.strip("/"))

@@ -5,7 +5,9 @@ from rest_framework.request import Request
 
 from exports import selectors
 from exports.api.v1 import names, openapi, sending
+from exports.api.v1.archives import ArchiveViewSet
 from exports.api.v1.base import path_id
+from exports.api.v1.files import FileViewSet
 from exports.errors import DefinitionRefused, PasskeyInvalid, VolumeNotFound
 from exports.models import Export, Run
 from exports.services import downloads
@@ -31,6 +33,24 @@ class DownloadViewSet(sending.SendingViews):
         of = {} if transport is None else {"_transport_id": transport}
         sending.note_download(request, response, opened, export=export, run=run, what=f"download/{file}", **of)
         return response
+
+
+class _ByPasskey:
+    """fylr's `/export/<id>/uuid/<uuid>/…`, whose uuid is our passkey (§5.10)."""
+
+    authentication_classes = ()
+    permission_classes = ()
+
+    def export(self, request: Request, id: str) -> Export:
+        return _export(id, self.kwargs["passkey"])
+
+
+class PasskeyFileViewSet(_ByPasskey, FileViewSet):
+    pass
+
+
+class PasskeyArchiveViewSet(_ByPasskey, ArchiveViewSet):
+    pass
 
 
 def _export(id: str, passkey: str) -> Export:

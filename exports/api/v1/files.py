@@ -21,7 +21,7 @@ _POLICY = {"Content-Security-Policy": "default-src 'none'", "Vary": "Accept"}
 
 class FileViewSet(sending.SendingViews):
     @openapi.file_get
-    def read(self, request: Request, id: str, path: str = "") -> HttpResponseBase:
+    def read(self, request: Request, id: str, path: str = "", passkey: str = "") -> HttpResponseBase:
         is_index = path == "" or path.endswith("/")
         wanted = is_index and "text/html" in request.headers.get("Accept", "")
         if path == "" and not wanted:

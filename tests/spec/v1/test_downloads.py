@@ -189,3 +189,21 @@ def test_a_nul_in_the_name_of_a_download_is_no_error_of_ours(as_nobody: V1, done
         redirected = as_nobody.get(f"{passkey}/{name}?disposition=attachment")
         assert (redirected.status_code, redirected.headers["Location"]) == (302, "/#server_error:export.file.not.found")
     assert not Event.objects.filter(type="DOWNLOAD_EXPORT").exists()
+
+
+def test_fylrs_uuid_is_our_passkey(as_nobody: V1, as_bob: V1, done: dict) -> None:
+    """§5.10: "`/export/<id>/uuid/<uuid>/(zip|tar_gz|file)/...` where `<uuid>` … grants anonymous access"; "alias:
+    `uuid` = our passkey"."""
+    passkey = url(done, ".zip").split("/download/")[1].partition("/")[0]
+    by_uuid = path_to(done, f"/uuid/{passkey}")
+    assert got(as_nobody.get(f"{by_uuid}/file/readme.txt")) == FILES["readme.txt"]
+    assert unzipped(got(as_bob.get(f"{by_uuid}/zip"))) == FILES
+    assert untarred(got(as_nobody.get(f"{by_uuid}/tar_gz/photos/2024/"))) == {
+        "2024/a+b #1?.txt": b"plus", "2024/empty": b"",
+    }  # fmt: skip
+    assert Event.objects.filter(type="DOWNLOAD_EXPORT", user=None).count() == 3  # a token is ignored
+    before = Event.objects.count()
+    for wrong in (f"/uuid/{passkey[:-1]}/zip", f"/uuid/x{passkey}/file/readme.txt", "/uuid/0/tar_gz/"):
+        response = as_nobody.get(path_to(done, wrong))
+        assert (response.status_code, response.headers["Location"]) == (302, "/#server_error:export.invalid.passkey")
+    assert Event.objects.count() == before

@@ -85,6 +85,9 @@ def test_the_description_is_valid_openapi() -> None:
     validate_schema(described())
 
 
+FYLR = ("file/{path}", "tar_gz", "tar_gz/{path}", "zip", "zip/{path}")
+
+
 def test_every_family_is_described_once() -> None:
     paths = [path for path in described()["paths"] if path.startswith(("/api/v1/export", "/api/v1/event"))]
     assert sorted(paths) == [
@@ -102,6 +105,7 @@ def test_every_family_is_described_once() -> None:
         "/api/v1/export/{id}/tar_gz/{path}",
         "/api/v1/export/{id}/transport/{uuid}/retry",
         "/api/v1/export/{id}/transport/{uuid}/test",
+        *(f"/api/v1/export/{{id}}/uuid/{{passkey}}/{rest}" for rest in FYLR),
         "/api/v1/export/{id}/zip",
         "/api/v1/export/{id}/zip/{path}",
     ]

@@ -65,6 +65,11 @@ STRANGER: dict[tuple[str, str], tuple[int, str | None]] = {
     ("get", "/export/{id}/tar_gz/{path}"): NO_EXPORT_TO_SEND,
     ("post", "/export/{id}/transport/{uuid}/retry"): NO_EXPORT,
     ("post", "/export/{id}/transport/{uuid}/test"): NO_EXPORT,
+    ("get", "/export/{id}/uuid/{passkey}/file/{path}"): (302, None),
+    ("get", "/export/{id}/uuid/{passkey}/tar_gz"): (302, None),
+    ("get", "/export/{id}/uuid/{passkey}/tar_gz/{path}"): (302, None),
+    ("get", "/export/{id}/uuid/{passkey}/zip"): (302, None),
+    ("get", "/export/{id}/uuid/{passkey}/zip/{path}"): (302, None),
     ("get", "/export/{id}/zip"): NO_EXPORT_TO_SEND,
     ("get", "/export/{id}/zip/{path}"): NO_EXPORT_TO_SEND,
 }
