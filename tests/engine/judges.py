@@ -199,16 +199,22 @@ PAIRS = [pytest.param(judge, each, id=f"{judge.name}-{each}") for judge in JUDGE
 assert {each for judge in JUDGES for each in judge.formats} == set(FORMATS)
 
 
+def _content(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def tree(root: Path) -> dict[str, Found]:
     """What stands under `root`, by path; folders end in "/". Follows no link, and finds none."""
-    found = {}
+    found, below = {}, len(str(root)) + 1
     for folder, folders, files in os.walk(root):
         for name in folders + files:
             path = os.path.join(folder, name)
             status = os.lstat(path)
             is_folder = stat.S_ISDIR(status.st_mode)
             assert is_folder or stat.S_ISREG(status.st_mode), path
-            data = b"" if is_folder else Path(path).read_bytes()
-            key = os.path.relpath(path, root) + "/" * is_folder
-            found[key] = Found(is_folder, int(status.st_mtime // 1), bool(status.st_mode & 0o100), data)
+            data = b"" if is_folder else _content(path)
+            found[path[below:] + "/" * is_folder] = Found(
+                is_folder, int(status.st_mtime // 1), bool(status.st_mode & 0o100), data
+            )
     return found

@@ -39,10 +39,10 @@ HOSTILE = {
     "svg": (SVG, "it is no picture that can be read"),
     "eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "it is no picture that can be read"),
     "bomb": (png_of(60_000, 60_000), "it has 60000 × 60000 pixels, more than 100,000,000"),
-    "half": (encoded(quarters(800, 800))[:3000], "no picture could be made of it"),
+    "half": (lambda: encoded(quarters(800, 800))[:3000], "no picture could be made of it"),
     "empty png": (png_of(500, 500), "no picture could be made of it"),
     "gif bomb": (
-        encoded(
+        lambda: encoded(
             Image.new("L", (2000, 2000)),
             "GIF",
             save_all=True,
@@ -56,6 +56,7 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_pictures_are_refused_with_a_reason(name: str, studio: Studio, tmp_path: Path) -> None:
     data, reason = HOSTILE[name]
+    data = data() if callable(data) else data  # a bomb is not made by whoever only counts the tests
     with pytest.raises(Made, match=reason.replace("(", r"\(")):
         make(studio, tmp_path, data, Recipe())
     assert make(studio, tmp_path, encoded(quarters()), Recipe())
