@@ -7,6 +7,7 @@ Workers of xdist share the servers; each has a PostgreSQL database (pytest-djang
 import atexit
 import os
 import shutil
+import sys
 from pathlib import Path
 
 from exportsite import embedded
@@ -67,6 +68,9 @@ def _own_redis_database() -> None:
     os.environ["REDIS_URL"] = f"{url}?db={number}" if url.startswith("unix:") else f"{url.rstrip('/')}/{number}"
 
 
+# Each of some 200 processes would compile the site again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 if "PYTEST_XDIST_WORKER" not in os.environ:
     _start()
 _own_redis_database()
