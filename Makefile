@@ -5,7 +5,9 @@ BENCH ?= small
 # What pytest shall run and how; `make test TESTS=tests/engine SELECT=slow`
 TESTS ?= tests
 SELECT ?= not slow
-JOBS ?= auto
+# One more than cores: some tests wait
+JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+ARGS ?=
 
 .PHONY: help run test bench lint screenshots messages
 .DEFAULT_GOAL := help
@@ -17,7 +19,7 @@ run: .venv/.installed-run ## start everything (PORT=8000, DATA=./var); Ctrl-C st
 	@exec $(BIN)/python manage.py up
 
 test: .venv/.installed-dev ## all tests but the slow ones
-	@$(BIN)/python -m pytest -q -rs -n $(JOBS) --maxprocesses 4 --dist worksteal -m '$(SELECT)' $(TESTS)
+	@$(BIN)/python -m pytest -q -rs -n $(JOBS) --maxprocesses 4 --dist worksteal -m '$(SELECT)' $(ARGS) $(TESTS)
 
 bench: .venv/.installed-dev ## measurements beside other tools (BENCH=small or full)
 	@BENCH=$(BENCH) $(BIN)/python -m bench
