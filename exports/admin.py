@@ -76,7 +76,7 @@ class ExportAdmin(Operated):
 
 @admin.register(Run)
 class RunAdmin(Operated):
-    list_display = ("id", "export", "owner", "state", "phase", "bytes_done", "bytes_planned", "created_at", "why")
+    list_display = ("id", "export", "owner", "state", "why", "phase", "created_at", "finished_at")
     list_filter = ("state", "created_at")
     list_select_related = ("export", "owner")
     search_fields = ("=id", "=export__id", "owner__username")
@@ -101,7 +101,7 @@ class RunAdmin(Operated):
 
 @admin.register(Delivery)
 class DeliveryAdmin(Operated):
-    list_display = ("id", "run_id", "type", "packer", "state", "attempts", "next_at", "finished_at", "why")
+    list_display = ("id", "run_id", "type", "state", "why", "attempts", "next_at", "finished_at")
     list_filter = ("state", "type")
     search_fields = ("=run__id", "=run__export__id")
     exclude = ("secrets",)
@@ -114,7 +114,7 @@ class DeliveryAdmin(Operated):
 
 @admin.register(Import)
 class ImportAdmin(Operated):
-    list_display = ("id", "cell", "owner", "mode", "state", "done", "total", "started_at", "undo_until", "why")
+    list_display = ("id", "cell", "owner", "mode", "state", "why", "started_at", "undo_until")
     list_filter = ("state", "mode")
     list_select_related = ("cell", "owner")
     search_fields = ("=id", "cell__name", "owner__username")

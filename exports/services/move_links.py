@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
@@ -34,6 +35,8 @@ MANIFEST_SECONDS = 30.0
 #: Parts that an import takes: each is a file that is held open.
 MOST_PARTS = 400
 _LONGEST = 2000
+#: Kinds of documents that are told to people.
+_DOCTYPES = 50
 _PORTS = (80, 443)
 _FRAGMENT = re.compile(r"/exports/([A-Za-z0-9_=-]{1,400})")
 _INT64 = range(2**63)
@@ -48,6 +51,13 @@ class Manifest:
     cursors: list[str]
     #: Bytes of documents, and of contents where the server tells them.
     size: int
+    #: For people, as far as the server tells it: bytes of contents, when it was made, until when it is there.
+    contents: int = 0
+    created: datetime | None = None
+    expires: datetime | None = None
+    #: The kinds of documents that are in it alone; none is all.
+    doctypes: tuple[str, ...] = ()
+    without_files: bool = False
 
     def part_url(self, number: int) -> str:
         """§6.2: replace the first `/move/exports/`; a cursor is encoded."""
@@ -160,6 +170,24 @@ def _manifest(url: str, body: bytes) -> Manifest:
     if len(cursors) >= MOST_PARTS:
         raise ValueError("it has too many parts")
     sizes = [told.get(name, 0) for name in ("total_size", "contents_size")]
-    size = sum(each for each in sizes if type(each) is int and each in _INT64)
-    uid = data.get("id")
-    return Manifest(url, uid if isinstance(uid, str) else "", cursors, size)
+    documents, contents = (each if type(each) is int and each in _INT64 else 0 for each in sizes)
+    uid, doctypes = data.get("id"), told.get("with_doctypes")
+    return Manifest(
+        url,
+        uid if isinstance(uid, str) else "",
+        cursors,
+        documents + contents,
+        contents=contents,
+        created=_moment(told.get("created_at")),
+        expires=_moment(told.get("expires_at")),
+        doctypes=tuple(str(each)[:128] for each in doctypes[:_DOCTYPES]) if isinstance(doctypes, list) else (),
+        without_files=told.get("without_files") is True,
+    )
+
+
+def _moment(given: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(given))
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

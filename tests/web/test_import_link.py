@@ -42,10 +42,14 @@ def test_an_export_of_another_server_is_asked_for_fetched_and_undone(people, ali
     overview.worker_noted()
     person = people(viewport={"width": 1280, "height": 900}).sign_in(alice)
     page = person.go("/web/cells/home/import")
-    with other_server({"": PART}, contents_size=4) as other:
+    told = {"created_at": "2026-03-01T10:00:00+01:00", "without_files": True, "with_doctypes": ["io.note", "<b>"]}
+    with other_server({"": PART}, contents_size=4, **told) as other:
         page.get_by_label(LABEL).fill(other.link)
         person.click("Ask the other server")
         expect(page.locator("#check")).to_contain_text("A finished export waits there")
+        expect(page.locator("#check")).to_contain_text("1 Mar 2026, 10:00")
+        expect(page.locator("#check")).to_contain_text("these kinds of documents alone: io.note, <b>")
+        expect(page.locator("#check")).to_contain_text("It holds no files")
         expect(page.get_by_role("heading", name="127.0.0.1")).to_be_visible()
         assert other.link not in page.content() and "QUFB" not in page.url
         assert look(page, "import-link") == []

@@ -42,6 +42,7 @@ def test_a_new_person_fills_exports_watches_and_takes_along(people, alice: User,
 
     run = Run.objects.get()
     overview.worker_noted()
+    page.locator("#stop").focus()
     claimed = lifecycle.claim(run_id=run.pk)
     lifecycle.heartbeat(
         claimed, phase="verify", bytes_done=5000, bytes_planned=10_000, frozen_at=timezone.now() - timedelta(seconds=5)
@@ -50,6 +51,7 @@ def test_a_new_person_fills_exports_watches_and_takes_along(people, alice: User,
     expect(page.locator("#live")).to_contain_text("Checking every byte")
     expect(page.locator("#live")).to_contain_text("Time left")
     expect(page.locator("#live")).not_to_contain_text("No worker is alive")
+    assert page.evaluate("document.activeElement.id") == "stop"  # however often the part is replaced
     page.evaluate("window.same = true")
 
     Run.objects.filter(pk=run.pk).update(heartbeat_at=timezone.now() - timedelta(hours=1))
