@@ -19,8 +19,8 @@ from exports import queue
 from exports.errors import CellBusy, MoveAborted, MoveDecided, MoveSecretInvalid, TransferNotReady
 from exports.models import Departure, Run
 from exports.services import cell_jobs, notification_rows
-from exports.services.lifecycle import event_write
-from exports.states import DEPARTURE_TRANSITIONS, DepartureState
+from exports.services.lifecycle import event_write, run_stop
+from exports.states import ACTIVE, DEPARTURE_TRANSITIONS, DepartureState
 
 #: For the owner to confirm (`spec/move.md §7.4`).
 ASKED_TTL = timedelta(minutes=5)
@@ -151,7 +151,10 @@ def _over(departure: Departure) -> None:
 
     A classic move's stays until it expires, so that finalize may be repeated.
     """
-    Run.objects.filter(pk__in=[departure.run_id, departure.held_run_id]).update(expires_at=timezone.now())
+    runs = Run.objects.filter(pk__in=[departure.run_id, departure.held_run_id])
+    for run in runs.filter(state__in=ACTIVE):
+        run_stop(run=run)
+    runs.update(expires_at=timezone.now())
     if not departure.classic or departure.state == DepartureState.ABORTED:
         AccessToken.objects.filter(digest=departure.token_digest).delete()
 

@@ -33,23 +33,27 @@ def filled(owner: User, name: str = "source") -> Cell:
     return cell
 
 
-def asked(cell: Cell, base_url: str) -> Departure:
-    """Confirmed by its owner; its export waits for a worker."""
+def asked(cell: Cell, base_url: str, target: Cell | None = None) -> Departure:
+    """Confirmed by its owner; its export waits for a worker. Without a target nobody is there to be told."""
+    url, opens = "http://127.0.0.1:9/elsewhere", "t"
+    if target is not None:
+        url = f"{base_url}/{target.name}"
+        opens = tokens.token_create(user=target.owner, cell=target, scopes=["io.cozy.imports"])
     departure, _ = departures.departure_request(
-        cell=cell, owner=cell.owner, target_url="http://127.0.0.1:9/elsewhere", target_token="t", base_url=base_url
+        cell=cell, owner=cell.owner, target_url=url, target_token=opens, base_url=base_url
     )
     token = tokens.token_create(user=cell.owner, cell=cell, scopes=["io.cozy.imports"])
     departure_lifecycle.departure_confirm(
         departure,
         token_digest=tokens.digest(token),
-        secrets=secrets_seal({"target_token": "t", "token": token}),
+        secrets=secrets_seal({"target_token": opens, "token": token}),
         run=lifecycle.run_create(export=None, owner=cell.owner, order=transfers.order(cell)),
     )
     return departure
 
 
-def offered(cell: Cell, base_url: str) -> Departure:
-    departure = asked(cell, base_url)
+def offered(cell: Cell, base_url: str, target: Cell | None = None) -> Departure:
+    departure = asked(cell, base_url, target)
     running.run_export(run_id=departure.run_id)
     departure.refresh_from_db()
     return departure
