@@ -64,6 +64,13 @@ FOLDERS = f"""
     SELECT {_FILE_ID}, f.path, {_PARENT_ID}, {_micros("f.mtime")}, (k.body -> 'doc')::text
     {_FROM} WHERE f.cell_id = %(cell)s AND f.is_folder ORDER BY string_to_array(f.path, '/') COLLATE "C"
 """
+#: (files, old versions)
+COUNTS = """
+    SELECT count(*) FILTER (WHERE NOT f.is_folder), coalesce(sum((
+        SELECT count(*) FROM cells_fileversion v WHERE v.file_id = f.id)), 0)::bigint
+    FROM cells_file f JOIN cells_cell c ON c.id = f.cell_id AND c.generation = f.generation
+    WHERE f.cell_id = %(cell)s
+"""
 _CONTENT = "b.sha256, b.crc32, b.encoding, b.stored_size, b.stored_crc32"
 #: (id, path, id of its folder, size, mtime in µs, executable, SHA-256, CRC-32, encoding, stored size, stored CRC-32,
 #: content type, version, kept {"path", "size", "mtime", "doc"}), by id.

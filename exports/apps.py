@@ -15,4 +15,8 @@ class ExportsConfig(AppConfig):
             "SELECT substr(source, 6) AS sha256 FROM exports_import "
             "WHERE state IN ('pending', 'processing') AND source LIKE 'blob:%'"
         )
+        REFERENCES.append(
+            "SELECT regexp_split_to_table(substr(source, 7), E'\\n') AS sha256 FROM exports_import "
+            "WHERE state IN ('pending', 'processing') AND source LIKE 'blobs:%'"
+        )
         REFERENCES.append("SELECT sha256 FROM exports_rendition")

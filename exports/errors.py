@@ -246,6 +246,20 @@ class ArchiveTooLarge(DomainError):
     kind = Kind.TOO_LARGE
 
 
+class PartsMissing(DomainError):
+    """Not all parts of the export are here; missing: {names}."""
+
+    code = "parts_missing"
+    kind = Kind.INVALID
+
+
+class PartsMixed(DomainError):
+    """These parts do not belong together: {name} is there {count} times."""
+
+    code = "parts_mixed"
+    kind = Kind.INVALID
+
+
 class MoveRunning(DomainError):
     """export: an archive is already being created"""
 
@@ -289,8 +303,7 @@ class TooManyParts(DomainError):
 class MoveTooLarge(DomainError):
     """import: not enough disk space"""
 
-    #: {missing} of the {needed} bytes do not fit the cell's quota of {quota}.
-    code = "move_too_large"
+    code = "move_too_large"  # {missing} of the {needed} bytes do not fit the cell's quota of {quota}
     kind = Kind.TOO_LARGE
 
 

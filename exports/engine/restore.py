@@ -9,7 +9,8 @@ from contextlib import ExitStack, contextmanager
 
 from exports.engine.archives.base import Archive, Budget, Source
 from exports.engine.archives.layout import Restore
-from exports.engine.archives.move import MoveRestore, is_move
+from exports.engine.archives.move import MoveRestore
+from exports.engine.archives.move_parts import is_part, parts_ordered
 from exports.engine.archives.ours import OurRestore, manifest_of
 from exports.engine.archives.snapshot import SnapshotRestore
 from exports.engine.archives.tar import TarArchive, plain_tar
@@ -33,8 +34,9 @@ def restoring(source: Source, budget: Budget, *, snapshots_only: bool = False, e
         archive: Archive = ZipArchive(source, budget) if tar is None else TarArchive(tar, budget)
         with ExitStack() as opened:
             opened.callback(archive.close)
-            if not snapshots_only and is_move(archive):
-                yield MoveRestore([archive, *_rest(archive, opened)], email=email)
+            parts = [archive, *_rest(archive, opened)]
+            if not snapshots_only and any(is_part(part) for part in parts):
+                yield MoveRestore(parts_ordered(parts), email=email)
             elif source.rest:
                 raise ArchiveLayoutUnknown(reason="Only archives of the move API come in parts")
             else:
@@ -42,10 +44,10 @@ def restoring(source: Source, budget: Budget, *, snapshots_only: bool = False, e
 
 
 def _rest(part: Archive, opened: ExitStack) -> Iterator[Archive]:
-    """The parts behind the first one; each gets what those before it left of the budget."""
-    for path in part.source.rest:
+    """The other parts; each gets what those before it left of the budget."""
+    for source in part.source.rest:
         left = part.budget._replace(entries=part.budget.entries - part.count, bytes=part.budget.bytes - part.total)
-        part = ZipArchive(opened.enter_context(Source(path)), left)
+        part = ZipArchive(source, left)
         opened.callback(part.close)
         yield part
 

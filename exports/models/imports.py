@@ -33,7 +33,7 @@ class Import(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     #: For people: the snapshot's name without its ending, or the file's.
     name = models.CharField(max_length=255, blank=True)
-    #: `blob:<sha256>`, `run:<id>` or `file:<absolute path>`; see `services.archives`.
+    #: `blob:<sha256>`, `run:<id>`, `file:<absolute path>` …; see `services.archives`.
     source = models.CharField(max_length=4200)
     mode = models.CharField(max_length=16, choices=ImportMode.choices, default=ImportMode.REPLACE)
     state = models.CharField(max_length=20, choices=ImportState.choices(), default=ImportState.PENDING)

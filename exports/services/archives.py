@@ -1,9 +1,10 @@
 """Where the archive of an import is: `blob:<sha256>` in the blob store, `run:<id>` as a run's ZIP, `file:<path>`;
-`files:` and the paths of the parts of one, a line each; `link:` and what `services.move_imports` makes of a link."""
+`blobs:` and `files:` with the digests or paths of the parts of one, a line each; `link:` and what
+`services.move_imports` makes of a link."""
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from django.conf import settings
 
@@ -17,7 +18,7 @@ from exports.models import Run
 from exports.services import downloads, move_imports, move_links, store
 from exports.states import DOWNLOADABLE
 
-BLOB, RUN, FILE, FILES, LINK = "blob:", "run:", "file:", "files:", "link:"
+BLOB, BLOBS, RUN, FILE, FILES, LINK = "blob:", "blobs:", "run:", "file:", "files:", "link:"
 
 
 def budget() -> Budget:
@@ -30,26 +31,24 @@ def archive_open(archive: str, tick: Callable[[int], object] = lambda count: Non
 
     `tick` hears of bytes that are fetched, and may raise to stop.
     """
-    kind, _, where = archive.partition(":")
-    if kind + ":" == BLOB:
-        opened = _blob(where)
-    elif kind + ":" == RUN:
-        opened = _run(int(where))
-    elif kind + ":" == FILES:
-        opened = _joined(where.split("\n"))
-    elif kind + ":" == LINK:
-        opened = _joined([str(path) for path in move_imports.link_fetch(where, tick)])
-    else:
-        opened = Source(where)
-    with opened as source:
+    with ExitStack() as opened:
+        source, *source.rest = [opened.enter_context(each) for each in _opened(archive, tick)]
         yield source
 
 
-def _joined(paths: list[str]) -> Source:
-    first, *rest = paths
-    if len(rest) >= move_links.MOST_PARTS:
-        raise ArchiveTooLarge(found=len(paths), what="parts", limit=move_links.MOST_PARTS)
-    return Source(first, rest=tuple(rest))
+def _opened(archive: str, tick: Callable[[int], object]) -> Iterator[Source]:
+    kind, _, where = archive.partition(":")
+    if kind + ":" == RUN:
+        yield _run(int(where))
+    elif kind + ":" in (BLOB, BLOBS):
+        yield from map(_blob, where.split("\n"))
+    elif kind + ":" == LINK:
+        yield from (Source(str(path)) for path in move_imports.link_fetch(where, tick))
+    else:
+        paths = where.split("\n") if kind + ":" == FILES else [where]
+        if len(paths) > move_links.MOST_PARTS:
+            raise ArchiveTooLarge(found=len(paths), what="parts", limit=move_links.MOST_PARTS)
+        yield from map(Source, paths)
 
 
 def _blob(sha256: str) -> Source:

@@ -16,7 +16,7 @@ _CHUNK = 1 << 20
 _ROWS = 5_000
 
 #: {"added", "changed", "removed": {"count", "files", "documents", "paths", "ids"},
-#:  "refused": {"count", "paths": [{"path", "reason"}]}}; paths and ids are the first thousand.
+#:  "refused", "missing": {"count", "paths": [{"path", "reason"}]}}; paths and ids are the first thousand.
 Report = dict[str, dict[str, Any]]
 
 
@@ -41,7 +41,12 @@ def compare(cell: Cell, restore: Restore, tick: Callable[..., object]) -> Report
         told = {kind: _shown(each) for kind, each in comparison.differences().items()}
     finally:
         comparison.close()
-    return {**told, "refused": {"count": refusals.count, "paths": refusals.told}}
+    missing = [{"path": path, "reason": reason} for path, reason in restore.missing[:TOLD]]
+    return {
+        **told,
+        "refused": {"count": refusals.count, "paths": refusals.told},
+        "missing": {"count": len(restore.missing), "paths": missing},
+    }
 
 
 class _Refusals:

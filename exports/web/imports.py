@@ -2,12 +2,13 @@
 
 from django.contrib import messages
 from django.core import signing
+from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.http import urlencode
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
@@ -22,6 +23,7 @@ from exports.models import Import, ImportMode
 from exports.services import import_checks, move_imports, overview
 from exports.services import imports as services
 from exports.services.snapshots import snapshot_source
+from exports.services.upload_parts import upload_source
 from exports.states import IMPORT_ACTIVE, ImportState
 from exports.web.errors import stored_text, text
 from exports.web.people import member
@@ -73,13 +75,15 @@ def import_page(request: HttpRequest, name: str) -> HttpResponse:
 def import_choose(request: HttpRequest, name: str) -> HttpResponse:
     """An archive is uploaded, an own export or a snapshot named, or a link given. Nothing is done with it yet."""
     cell = reading.cell_get(name=name, user=request.user)
-    upload = request.FILES.get("file")
+    uploads = request.FILES.getlist("file")
     number, snapshot, link = (request.POST.get(field, "") for field in ("export", "snapshot", "link"))
-    if upload is not None:
-        with BlobStore().writer() as writer:
-            for chunk in upload.chunks(_CHUNK):
-                writer.write(chunk)
-            source, called = f"blob:{writer.finish().sha256}", upload.name
+    if uploads:
+        try:
+            source = upload_source([(upload.name, _stored(upload)) for upload in uploads])
+        except DomainError as error:
+            messages.error(request, text(error))
+            return redirect("web:cell-import", name=cell.name)
+        called = _called(uploads)
     elif number.isdecimal() and len(number) < 20:
         export = selectors.export_get(id=int(number), user=request.user)
         source, called = f"run:{selectors.published_run(export=export).pk}", export.display_name
@@ -163,6 +167,21 @@ def _checked(request: HttpRequest, cell: Cell, source: str, called: str) -> dict
     }
 
 
+def _stored(upload: UploadedFile) -> str:
+    """The SHA-256 under which its content lies in the store."""
+    with BlobStore().writer() as writer:
+        for chunk in upload.chunks(_CHUNK):
+            writer.write(chunk)
+        return writer.finish().sha256
+
+
+def _called(uploads: list[UploadedFile]) -> str:
+    first, more = min(upload.name for upload in uploads), len(uploads) - 1
+    if not more:
+        return first
+    return ngettext("{name} and {more} more part", "{name} and {more} more parts", more).format(name=first, more=more)
+
+
 def _do(request: HttpRequest, cell: Cell, verb, done: str) -> HttpResponse:
     try:
         verb()
@@ -210,7 +229,7 @@ def _trouble(error: DomainError) -> str:
 
 
 def _chosen_url(request: HttpRequest, cell: Cell, source: str, called: str) -> str:
-    signed = _SIGNER.sign_object([request.user.pk, cell.pk, source, called[:200]])
+    signed = _SIGNER.sign_object([request.user.pk, cell.pk, source, called[:200]], compress=True)
     return reverse("web:cell-import", args=[cell.name]) + "?" + urlencode({"archive": signed})
 
 

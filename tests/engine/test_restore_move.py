@@ -1,6 +1,7 @@
 """Hostile archives of the move API, and what only its imports may write."""
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -66,9 +67,10 @@ def test_all_parts_share_the_budget(tmp_path: Path) -> None:
     for path, content in zip(paths, (first, *others), strict=True):
         path.write_bytes(content)
     told = len(INSTANCE.data) + len(directory(0, ROOT).data) + 11
-    rest = tuple(map(str, paths[1:]))
-    with Source(str(paths[0]), rest=rest) as source, restoring(source, Budget(4, told, 250)) as restore:
-        assert restore.total == told
-    for budget in (Budget(3, told, 250), Budget(4, told - 1, 250)):
-        with Source(str(paths[0]), rest=rest) as source, pytest.raises(ArchiveTooLarge), restoring(source, budget):
-            pass
+    with ExitStack() as opened:
+        source, *source.rest = [opened.enter_context(Source(str(path))) for path in paths]
+        with restoring(source, Budget(4, told, 250)) as restore:
+            assert restore.total == told
+        for budget in (Budget(3, told, 250), Budget(4, told - 1, 250)):
+            with pytest.raises(ArchiveTooLarge), restoring(source, budget):
+                pass

@@ -63,6 +63,7 @@ class ExportErrors(V1Errors):
                 "move_target_unreachable",
                 "move_too_large",
                 "no_archive",
+                *("parts_missing", "parts_mixed"),
                 "nothing_to_dismiss",
                 "nothing_to_undo",
                 "too_many_parts",

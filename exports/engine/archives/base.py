@@ -58,11 +58,11 @@ class Member(NamedTuple):
 class Source:
     """A range of a file that does not change. Good for several threads. Raises ArchiveUnreadable.
 
-    `rest`: paths of the other parts, where this is the first of several.
+    `rest`: the other parts, where it is one of several; whoever opened them closes them.
     """
 
-    def __init__(self, path: str, start: int = 0, length: int | None = None, rest: tuple[str, ...] = ()) -> None:
-        self.rest = rest
+    def __init__(self, path: str, start: int = 0, length: int | None = None) -> None:
+        self.rest: list[Source] = []
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:

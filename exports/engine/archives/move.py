@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -18,11 +18,11 @@ from cells.move_lines import FILE_ID, KEPT, ROOT, TRASH, TRASH_PATH, id_of
 from cells.restoring import RestoredDocument, VersionItem
 from cells.validators import LONGEST_PATH, doctype_name, document_id
 from exports.engine.archives.base import Archive, Content, Member
-from exports.engine.archives.layout import LONGEST, Restore, checked_line, checked_path, lines, microseconds, moment
-from exports.engine.archives.ours import manifest_of
+from exports.engine.archives.layout import LONGEST, Restore, checked_line, checked_path, microseconds, moment
+from exports.engine.archives.move_parts import instance
 from exports.engine.layouts.cell import RESERVED
-from exports.engine.layouts.move import CONTENTS, DATA, FILES, INSTANCE, RENAMED, VERSIONS, archive_doctype
-from exports.errors import ArchiveEntryMissing, ArchiveRefused
+from exports.engine.layouts.move import CONTENTS, COUNTS, DATA, FILES, INSTANCE, RENAMED, VERSIONS, archive_doctype
+from exports.errors import ArchiveRefused
 
 #: Never stored: secrets, what is encrypted for another server, and what means nothing elsewhere.
 SKIPPED = frozenset(
@@ -44,6 +44,8 @@ _COUCHDB = ("_design/", "_local/")
 #: Certified flags that another server cannot vouch for.
 _UNTRUSTED = ("carbonCopy", "electronicSafe")
 _NO_CONTENT = "No content for file"
+_NOT_HERE = "the export had them, and these parts have not: one is missing, or they could not be read over there"
+_MIXED = "these are parts of two exports"
 _SIZE = re.compile(r"[0-9]{1,18}")
 #: Told one by one; more are counted.
 _TOLD = 1000
@@ -73,7 +75,8 @@ _OURS = frozenset("type name dir_id created_at updated_at class tags mime execut
 
 
 class MoveRestore(Restore):
-    """`archives` are the parts, in their order. Directories may stand in another one than the files in them."""
+    """`archives` are the parts, the one with `instance.json` first. Directories may stand in another one than what is
+    in them."""
 
     def __init__(self, archives: list[Archive], *, email: str = "") -> None:
         super().__init__(archives[0])
@@ -83,8 +86,7 @@ class MoveRestore(Restore):
         #: What was left out as the rules say: documents by doctype, and names of programs.
         self.skipped: Counter[str] = Counter()
         self.programs: set[str] = set()
-        if self.archive.find(INSTANCE) is None:
-            raise ArchiveEntryMissing(path=INSTANCE)
+        self._contentless = 0
 
     @property
     def total(self) -> int:
@@ -101,6 +103,7 @@ class MoveRestore(Restore):
             part.check_layout(tick)
             self._take(number, part, tick)
         index = self.archive.index
+        self._count()
         index.query("CREATE INDEX directory_parent ON directory (parent)")
         index.query(_PATHS, ROOT)
         index.query(
@@ -170,6 +173,22 @@ class MoveRestore(Restore):
             else:
                 waiting = member, told
 
+    def _count(self) -> None:
+        """Compare with what the export told of itself: of a part that is not here nothing else would speak."""
+        told = instance(self.archive).get(COUNTS)
+        for table, what in (("file", "files"), ("version", "old versions")):
+            expected = told.get(table + "s") if isinstance(told, dict) else None
+            ((found,),) = self.archive.index.query(f"SELECT count(*) FROM {table}")  # noqa: S608
+            if type(expected) is not int:
+                continue
+            gone = expected - found - (self._contentless if table == "file" else 0)
+            if gone < 0:
+                raise ArchiveRefused(
+                    entry=INSTANCE, reason=f"{expected} {what} as it tells, and {-gone} more: {_MIXED}"
+                )
+            if gone:
+                self._miss(f"{gone} of {expected} {what}", _NOT_HERE)
+
     def _pair(self, number: int, member: Member, told: dict[str, Any], content: Member | None) -> None:
         if member.name.startswith(f"{DATA}{VERSIONS}/"):
             if content is not None:  # else it is skipped without a word (§6.8)
@@ -198,6 +217,7 @@ class MoveRestore(Restore):
         doc_id, (parent, name) = _id(member, told), _place(member, told)
         if content is None:
             self._miss(name, _NO_CONTENT)
+            self._contentless += 1
             return
         _check_size(told, content)
         self.contents += content.size
@@ -255,24 +275,6 @@ class MoveRestore(Restore):
         if doctype == TRIGGERS:
             return told.get("worker") != "konnector"
         return doctype == "io.cozy.settings" and told["_id"] in SETTINGS
-
-
-def is_move(archive: Archive) -> bool:
-    """Whether it is a first part of the move layout: also when we closed it by our manifest, which then begins so.
-
-    A cell may hold a file of that name; but then it is no generated one.
-    """
-    if archive.find(INSTANCE) is None:
-        return False
-    closing = manifest_of(archive)
-    if closing is None:
-        return True
-    with archive.open(closing) as content:
-        begun = [line for _, line in islice(lines(content, closing.name), 2)]
-    if len(begun) < 2:
-        return False
-    first = checked_line(closing.name, 2, begun[1].removesuffix(b","))
-    return first.get("name") == INSTANCE and first.get("generated") is True
 
 
 class _Md5(Content):

@@ -25,6 +25,8 @@ from exports.engine.pack import Pack
 DATA, CONTENTS = "My Cozy/Data/", "My Cozy/Files/"
 FILES, VERSIONS = "io.cozy.files", "io.cozy.files.versions"
 INSTANCE = DATA + "instance.json"
+#: Key of `instance.json`, which others do not read: how many {"files", "versions"} all parts have together.
+COUNTS = "exportsite"
 #: Left out unless named (DEC-6): secrets that no importer can use.
 SECRETS = frozenset({"io.cozy.sessions", "io.cozy.oauth.clients", "io.cozy.oauth.access_codes"})
 NEVER = frozenset({"io.cozy.exports", move_lines.KEPT})
@@ -62,7 +64,9 @@ def _entries(
     def wanted(doctype: str) -> bool:
         return facts.files and (not facts.doctypes or doctype in facts.doctypes)
 
-    yield _add(pack, names.file(INSTANCE), facts.instance, 0)
+    files, versions = next(snapshot.rows(move_lines.COUNTS, {"cell": cell_id}))
+    counts = {"files": files if wanted(FILES) else 0, "versions": versions if wanted(VERSIONS) else 0}
+    yield _add(pack, names.file(INSTANCE), facts.instance | {COUNTS: counts}, 0)
     yield from _documents(snapshot, cell_id, names, pack, facts)
     # Folders get their names also when only old versions are exported: nothing else may be called like them.
     folders = _Folders(names)

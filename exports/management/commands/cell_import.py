@@ -14,6 +14,7 @@ from exports.models import Import, ImportMode
 from exports.services import imports
 from exports.services.archives import FILE, FILES
 from exports.services.progressbar import Bar
+from exports.services.upload_parts import parts_check
 from exports.states import ImportState
 
 DONE_WITH_WARNINGS = 3
@@ -33,7 +34,7 @@ class Command(BaseCommand):
             metavar="FILE",
             type=Path,
             nargs="+",
-            help="several: all parts of an export of the move API, in order",
+            help="several: all parts of an export of the move API, in any order",
         )
         parser.add_argument("--check", action="store_true", help="say what would change, and change nothing")
         parser.add_argument(
@@ -55,6 +56,7 @@ class Command(BaseCommand):
         if len(archive) > Import._meta.get_field("source").max_length:
             raise CommandError("These are too many files for one import.", returncode=USAGE)
         try:
+            parts_check([(file.name, str(file.resolve())) for file in map(Path, files)])
             if check:
                 self._check(found, archive)
                 return

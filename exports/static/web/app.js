@@ -9,7 +9,8 @@ if (zone && !document.cookie.split("; ").includes("zone=" + zone)) {
 }
 
 // The link in a mail of the move API is made for other servers, which read what is behind the "#"; people want the page.
-const moved = location.pathname === "/" && location.hash.match(/^#\/exports\/([A-Za-z0-9_=-]+)$/);
+// Whoever is signed in has been sent on to the list of exports; the fragment came along.
+const moved = ["/", "/web/"].includes(location.pathname) && location.hash.match(/^#\/exports\/([A-Za-z0-9_=-]+)$/);
 if (moved) location.replace("/move/downloads/" + moved[1]);
 
 document.addEventListener("click", async (event) => {

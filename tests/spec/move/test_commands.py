@@ -38,16 +38,38 @@ def test_all_parts_of_an_export_by_command(as_alice, cell, target, tmp_path: Pat
     for number, part in enumerate(parts(as_alice, opaque_of(mailed()))):
         paths.append(tmp_path / f"My Cozy - part{number:03}.zip")
         paths[-1].write_bytes(part)
-    call_command("cell_import", target.name, *map(str, paths), stdout=io.StringIO(), stderr=io.StringIO())
+    call_command("cell_import", target.name, *map(str, paths[::-1]), stdout=io.StringIO(), stderr=io.StringIO())
     assert files_of(target) == files_of(cell)
+
+
+def test_a_part_that_is_missing_is_told(as_alice, cell, target, tmp_path: Path) -> None:
+    """By names, by what the first part tells, and by the first part's absence."""
+    exported(as_alice, parts_size=1)
+    paths = []
+    for number, part in enumerate(parts(as_alice, opaque_of(mailed()))):
+        paths.append(str(tmp_path / f"My Cozy - part{number:03}.zip"))
+        Path(paths[-1]).write_bytes(part)
+    renamed = str(Path(paths[1]).rename(tmp_path / "1.zip"))
+    Path(paths[1]).write_bytes(Path(renamed).read_bytes())
+    before, out, err = shown(target), io.StringIO(), io.StringIO()
+    for given, told in ((paths[:1] + paths[2:], "missing: part001"), ([*paths, paths[1]], "is there 2 times"),
+                        (paths[1:], "missing: part000"),
+                        ([renamed], "missing: part000")):  # fmt: skip
+        with pytest.raises(CommandError, match=told):
+            call_command("cell_import", target.name, *given, stdout=out, stderr=err)
+        assert shown(target) == before
+    with pytest.raises(SystemExit) as done:
+        call_command("cell_import", target.name, *paths[:-1], stdout=out, stderr=err)
+    assert done.value.code == 3 and "missing in the archive: 1 of 2 old versions" in err.getvalue()
 
 
 def test_parts_that_belong_to_nothing_are_refused(cell, target, tmp_path: Path) -> None:
     path = tmp_path / "plain.zip"
     call_command("cell_export", cell.name, "-o", str(path), stdout=io.StringIO(), stderr=io.StringIO())
-    before = shown(target)
+    before, twin = shown(target), tmp_path / "twin.zip"
+    twin.write_bytes(path.read_bytes())
     with pytest.raises(CommandError, match="Only archives of the move API come in parts"):
-        call_command("cell_import", target.name, str(path), str(path), stdout=io.StringIO(), stderr=io.StringIO())
+        call_command("cell_import", target.name, str(path), str(twin), stdout=io.StringIO(), stderr=io.StringIO())
     assert shown(target) == before
 
 

@@ -218,7 +218,8 @@ def test_secrets_stay_unless_they_are_named(as_alice, as_nobody, alice) -> None:
     text = b"".join(data for _, data in unzipped(part))
     assert b"secret" not in text and b"e1.json" not in part
     instance = json.loads(unzipped(part)[0][1])
-    assert instance.keys() <= {"_id", "domain", "locale", "password_defined", "disk_quota"}
+    assert instance.keys() <= {"_id", "domain", "locale", "password_defined", "disk_quota", "exportsite"}
+    assert instance["exportsite"] == {"files": 4, "versions": 2}  # ours: nobody else tells that a part is missing
     [part] = parts(as_nobody, done(as_alice, with_doctypes=["io.cozy.sessions", "io.cozy.exports", "no.such"]))
     names = [info.filename.removeprefix("My Cozy/Data/") for info, _ in unzipped(part)]
     assert names == ["instance.json", "io.cozy.sessions/s1.json"]
