@@ -29,12 +29,7 @@ _DOCUMENTS = """cells_document a JOIN cells_document v ON v.cell_id = a.cell_id 
     AND v.doctype = a.doctype AND v.doc_id = a.doc_id
     WHERE a.cell_id = %(cell)s AND a.generation = %(imported)s"""
 
-_FINGERPRINT = """
-    SELECT (SELECT (count(*), sum(hashtextextended(concat_ws('/', f.path, f.sha256, f.version, f.updated_at), 0)))::text
-            FROM cells_file f WHERE f.cell_id = %(cell)s AND f.generation = %(visible)s)
-        || (SELECT (count(*), sum(hashtextextended(concat_ws('/', d.doctype, d.doc_id, d.rev), 0)))::text
-            FROM cells_document d WHERE d.cell_id = %(cell)s AND d.generation = %(visible)s)
-"""
+TWO_KINDS = "it is a file in one of cell and archive, and a folder in the other"
 _OF_TWO_KINDS = f"SELECT a.path FROM {_FILES} AND a.is_folder <> v.is_folder ORDER BY a.path LIMIT 1"
 #: What lies below something that is a file in the cell.
 _DROP_BELOW_FILES = f"""
@@ -45,7 +40,15 @@ _DROP_BELOW_FILES = f"""
     ) DELETE FROM cells_file a USING gone WHERE a.cell_id = %(cell)s AND a.generation = %(imported)s
       AND left(a.path, 300) = left(gone.path, 300) AND a.path = gone.path
 """
-_DROP_SAME_FILES = f"DELETE FROM cells_file WHERE id IN (SELECT a.id FROM {_FILES})"
+#: The archive's folders stay, for they hold what it brings; they are as the cell has them.
+_CONTINUE_FOLDERS = f"""
+    UPDATE cells_file f SET mtime = v.mtime, created_at = v.created_at, updated_at = v.updated_at
+    FROM (SELECT a.id, v.mtime, v.created_at, v.updated_at FROM {_FILES} AND a.is_folder AND v.is_folder) v
+    WHERE f.id = v.id
+"""
+_DROP_SAME_FILES = (
+    f"DELETE FROM cells_file WHERE id IN (SELECT a.id FROM {_FILES} AND NOT (a.is_folder AND v.is_folder))"
+)
 _DROP_SAME_DOCUMENTS = f"DELETE FROM cells_document WHERE id IN (SELECT a.id FROM {_DOCUMENTS})"
 _TAKE_FILES = """
     INSERT INTO cells_file (cell_id, generation, path, folder, is_folder, sha256, size, mtime, executable,
@@ -61,6 +64,7 @@ _TAKE_VERSIONS = f"""
     INSERT INTO cells_fileversion (file_id, version, sha256, size, mtime, content_type, created_at)
     SELECT a.id, old.version, old.sha256, old.size, old.mtime, old.content_type, old.created_at
     FROM cells_fileversion old JOIN (SELECT a.id, v.id AS was FROM {_FILES}) a ON old.file_id = a.was
+    ON CONFLICT DO NOTHING -- of a file that was written between two statements of the join
 """
 _KEEP_VERSIONS = f"""
     INSERT INTO cells_fileversion (file_id, version, sha256, size, mtime, content_type, created_at)
@@ -73,9 +77,8 @@ _CONTINUE_FILES = f"""
         updated_at = CASE WHEN (f.sha256, f.mtime, f.executable) = (v.sha256, v.mtime, v.executable)
                      THEN v.updated_at ELSE %(now)s END
     FROM (SELECT a.id, v.sha256, v.mtime, v.executable, v.content_type, v.version, v.created_at, v.updated_at
-          FROM {_FILES} AND NOT a.is_folder) v WHERE f.id = v.id
+          FROM {_FILES} AND NOT a.is_folder AND NOT v.is_folder) v WHERE f.id = v.id
 """
-_DROP_SAME_FOLDERS = f"DELETE FROM cells_file WHERE id IN (SELECT a.id FROM {_FILES} AND a.is_folder)"
 _TAKE_DOCUMENTS = """
     INSERT INTO cells_document (cell_id, generation, doctype, doc_id, rev, body, created_at, updated_at)
     SELECT v.cell_id, %(imported)s, v.doctype, v.doc_id, v.rev, v.body, v.created_at, v.updated_at
@@ -95,7 +98,7 @@ _FIND_FILES = f"""
     DROP TABLE IF EXISTS pg_temp.renamed;
     CREATE TEMP TABLE renamed ON COMMIT DROP AS
     SELECT a.id, a.folder, regexp_replace(right(a.path, length(a.path) - length(a.folder)), '^/', '') AS leaf
-    FROM {_FILES} AND a.sha256 IS DISTINCT FROM v.sha256 AND NOT (a.is_folder AND v.is_folder)
+    FROM {_FILES} AND NOT a.is_folder AND a.sha256 IS DISTINCT FROM v.sha256
 """
 _LEAF = r"""regexp_replace(leaf, '^(.+?)(\.[^.]{1,16})?$', '\1')"""
 _ENDING = r"""' (' || %(n)s || ')' || regexp_replace(leaf, '^.+?(\.[^.]{1,16})?$', '\1')"""
@@ -130,31 +133,25 @@ _RENAME_DOCUMENTS = """
 """
 
 
-def cell_fingerprint(cell: Cell) -> str:
-    """Another one whenever something visible was written meanwhile."""
-    with connection.cursor() as cursor:
-        cursor.execute(_FINGERPRINT, {"cell": cell.pk, "visible": cell.generation})
-        return cursor.fetchone()[0]
-
-
 def generations_join(*, cell: Cell, imported: int, rule: Rule) -> None:
     """Bring what the cell shows into `imported`, in the caller's transaction. Raises PathTaken.
 
-    Where one has a file and the other a folder, they can only be joined if the present one wins.
+    Where one has a file and the other a folder, they can only be joined if the present one wins. The cell may be
+    written meanwhile: what is, has to be brought over afterwards (`cells.catching_up`).
     """
     place = {"cell": cell.pk, "visible": cell.generation, "imported": imported, "now": timezone.now()}
     with connection.cursor() as cursor:
         cursor.execute(_OF_TWO_KINDS, place)
         if rule is not Rule.PRESENT and (row := cursor.fetchone()):
-            raise PathTaken(path=row[0], reason="it is a file in one of cell and archive, and a folder in the other")
+            raise PathTaken(path=row[0], reason=TWO_KINDS)
         if rule is Rule.BOTH:
             for find, rename in ((_FIND_FILES, _RENAME_FILES), (_FIND_DOCUMENTS, _RENAME_DOCUMENTS)):
                 _number(find, rename, place)
         if rule is Rule.IMPORTED:
-            steps = [_KEEP_VERSIONS, _CONTINUE_FILES, _DROP_SAME_FOLDERS, _CONTINUE_DOCUMENTS]
+            steps = [_KEEP_VERSIONS, _CONTINUE_FILES, _CONTINUE_DOCUMENTS]
         else:
             steps = [_DROP_BELOW_FILES, _DROP_SAME_FILES, _DROP_SAME_DOCUMENTS]
-        for statement in (*steps, _TAKE_FILES, _TAKE_VERSIONS, _TAKE_DOCUMENTS):
+        for statement in (*steps, _CONTINUE_FOLDERS, _TAKE_FILES, _TAKE_VERSIONS, _TAKE_DOCUMENTS):
             cursor.execute(statement, place)
 
 

@@ -196,7 +196,10 @@ class File(models.Model):
                 name="file_has_a_blob_unless_folder",
             ),
         ]
-        indexes = [models.Index("cell", "generation", start_of("folder"), start_of("path"), name="file_by_folder")]
+        indexes = [
+            models.Index("cell", "generation", start_of("folder"), start_of("path"), name="file_by_folder"),
+            BrinIndex(fields=["updated_at"], name="file_by_change", pages_per_range=32, autosummarize=True),
+        ]
 
     def __str__(self) -> str:
         return self.path

@@ -1,5 +1,6 @@
 """The only writer of any import's state: every move is one conditional UPDATE and one event."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -92,12 +93,12 @@ def generation_reserve(row: Import) -> int:
     return row.generation
 
 
-def publish(row: Import, report: dict, *, decided: bool = False) -> None:
+def publish(row: Import, report: dict, *, decided: bool = False, last: Callable[[], object] | None = None) -> None:
     """The cell shows what was imported, and the import is done, in one step. Raises ImportLeaseLost, QuotaExceeded.
 
-    `decided`: the server that it came from has given it away.
+    `decided`: the server that it came from has given it away. `last`: as for `generation_switching`.
     """
-    with generation_switching(row.cell, row.generation, decided=decided, for_move=True) as previous:
+    with generation_switching(row.cell, row.generation, decided=decided, for_move=True, last=last) as previous:
         moved = transition(
             row.pk,
             ImportState.DONE,

@@ -15,12 +15,13 @@ from django.db import OperationalError, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from cells.catching_up import joining
 from cells.errors import DomainError, NoSpace, QuotaExceeded
 from cells.generations import drop_generation, generations_analyze
-from cells.joining import Rule, cell_fingerprint, generations_join
+from cells.joining import Rule
 from cells.loading import files_load
 from cells.models import Cell, Usage
-from cells.quota import bytes_used, cell_writing
+from cells.quota import bytes_used
 from cells.restoring import documents_restore, versions_restore
 from exports.engine.restore import Restore, restoring
 from exports.errors import ArchiveRefused, ImportLeaseLost, ImportStopped
@@ -46,8 +47,6 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 _RULES = {ImportMode.MERGE: Rule.IMPORTED, ImportMode.SKIP: Rule.PRESENT, ImportMode.KEEP_BOTH: Rule.BOTH}
-#: How often a cell may be written while it is joined with an archive; then its writers wait.
-_JOINS = 3
 
 
 def import_check(*, cell: Cell, archive: str, snapshots_only: bool = False, heart: Heart | None = None) -> Report:
@@ -220,21 +219,8 @@ def _fill(row: Import, restore: Restore, heart: Heart) -> dict[str, Any]:
 
 
 def _join(row: Import, report: dict[str, Any], heart: Heart) -> None:
-    """Bring what the cell has beside what was imported, while others write it; again if they did. Then switch.
-
-    The last time the cell is held from the beginning: its writers wait for as long as joining takes.
-    """
-    rule = _RULES[ImportMode(row.mode)]
-    for attempt in range(_JOINS):
-        heart.tick()
-        with transaction.atomic():
-            if attempt == _JOINS - 1:
-                Cell.objects.select_for_update(no_key=True).get(pk=row.cell_id)
-            row.cell.refresh_from_db()
-            before = cell_fingerprint(row.cell)
-            generations_join(cell=row.cell, imported=row.generation, rule=rule)
-            with cell_writing(row.cell) as locked:
-                if locked.generation == row.cell.generation and cell_fingerprint(locked) == before:
-                    import_lifecycle.publish(row, report)
-                    return
-            transaction.set_rollback(True)
+    """Bring what the cell has beside what was imported, while others write it; then switch."""
+    with joining(cell=row.cell, imported=row.generation, rule=_RULES[ImportMode(row.mode)]) as join:
+        for _ in join.rounds():
+            heart.tick()
+        import_lifecycle.publish(row, report, last=join.last)

@@ -2,7 +2,6 @@
 
 import json
 import re
-import threading
 import zipfile
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError
-from django.db import connection
 from django.utils import timezone
 
 from cells import writing
@@ -161,26 +159,6 @@ def test_a_file_in_the_way_of_a_folder_can_only_be_skipped(house: Cell, alice: U
         assert (holding(cell), generations(cell)) == (before, [1])
     assert run(cell, archive, "skip").state == ImportState.DONE
     assert sorted(contents(cell)[0]) == ["a.txt", "b", "bin/run\n\\x"]
-
-
-def test_a_cell_written_while_it_is_joined_loses_nothing(other: Cell, archive: Path, monkeypatch) -> None:
-    real, writes = imports.generations_join, iter(range(2))
-
-    def join(**options):
-        real(**options)
-        for number in writes:  # by somebody else, in a transaction of his own
-            thread = threading.Thread(target=write, args=[number])
-            thread.start()
-            thread.join()
-            break
-
-    def write(number: int) -> None:
-        put_file(Cell.objects.get(pk=other.pk), f"meanwhile {number}", b"x")
-        connection.close()
-
-    monkeypatch.setattr(imports, "generations_join", join)
-    assert run(other, archive, "merge").state == ImportState.DONE
-    assert {"meanwhile 0", "meanwhile 1", "kept", "b/d.bin"} <= contents(other)[0].keys()
 
 
 def test_a_failed_import_leaves_the_cell_as_it_was_until_it_is_dismissed(other: Cell, archive: Path) -> None:
