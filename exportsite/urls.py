@@ -2,19 +2,33 @@
 
 from django.conf import settings
 from django.contrib import admin
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.urls import include, path, re_path
+from django.views.decorators.vary import vary_on_headers
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from cells.api.errors import handler400, handler404, handler500, unknown_call
+from exports.api.cell.cells import UnitViews
 from exports.api.move import base as move
 from exports.api.move.urls import cell_urlpatterns
 from exports.web.welcome import welcome
 
 __all__ = ["handler400", "handler404", "handler500", "urlpatterns"]
 
+_unit = UnitViews.as_view({"get": "read", "head": "read"}, schema=None)
+
+
+@vary_on_headers("Accept")
+def index(request: HttpRequest) -> HttpResponseBase:
+    """A page; what the unit is (spec/cell.md §13.1) for who would rather have JSON."""
+    wanted = request.get_preferred_type(["text/html", "application/json"])
+    return _unit(request) if wanted == "application/json" else welcome(request)
+
+
 urlpatterns = [
-    path("", welcome, name="index"),
+    path("", index, name="index"),
     path("web", RedirectView.as_view(url="/web/")),
     path("web/", include("exports.web.urls")),
     path("admin", RedirectView.as_view(url="/admin/")),

@@ -1,5 +1,6 @@
 """`/{cell}`: what it is, its properties, and its end (`spec/cell.md §12.1, §13.1`)."""
 
+from django.conf import settings
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
@@ -7,11 +8,18 @@ from rest_framework.request import Request
 from cells import writing
 from exports.api.cell import access
 from exports.api.cell.addresses import cell_url, unit_url
-from exports.api.cell.base import CellViews, answer
+from exports.api.cell.base import CellViews, DialectViews, answer
 from exports.api.cell.errors import CellError
 from exports.api.cell.snapshots import cell_etag, cell_resource, multistatus_response
 from exports.api.cell.xml import depth_of, propfind_check
 from exports.services.snapshot_layout import cell_id
+
+
+class UnitViews(DialectViews):
+    """`/`, for programs."""
+
+    def read(self, request: Request) -> HttpResponseBase:
+        return answer({"unit": _unit()})
 
 
 class RootViews(CellViews):
@@ -36,8 +44,7 @@ class RootViews(CellViews):
             inner = f"<uuid>{cell_id(self.cell.pk)}</uuid><ctl>{url}__ctl/</ctl>"
             text = f'<cell xmlns="urn:x-personium:xmlns">{inner}</cell>'
             return HttpResponse(text.encode(), content_type="application/xml")
-        unit = {"url": unit_url(), "path_based_cellurl_enabled": url.startswith(unit_url())}
-        return answer({"cell": {"name": self.cell.name, "url": url}, "unit": unit})
+        return answer({"cell": {"name": self.cell.name, "url": url}, "unit": _unit()})
 
     def propfind(self, request: Request, cell: str) -> HttpResponseBase:
         self.refuse_failed()
@@ -49,3 +56,7 @@ class RootViews(CellViews):
     def destroy(self, request: Request, cell: str) -> HttpResponseBase:
         writing.cell_delete(cell=self.cell)
         return HttpResponse(status=204)
+
+
+def _unit() -> dict[str, object]:
+    return {"url": unit_url(), "path_based_cellurl_enabled": not settings.UNIT_HOST}

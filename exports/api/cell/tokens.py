@@ -19,6 +19,8 @@ from exports.api.cell.base import CellViews, answer, raw_body
 from exports.services import cell_logins
 
 ACCESS_SECONDS, REFRESH_SECONDS = 3600, 86400
+#: Before the scopes that a refresh token may give: they are not its own.
+FIRST = "refresh:"
 SAML2 = "urn:ietf:params:oauth:grant-type:saml2-bearer"
 
 
@@ -49,13 +51,14 @@ class TokenViews(CellViews):
             raise OAuthError("invalid_client", "PR400-AN-0018", "Authorization header is invalid.")
         form = QueryDict(raw_body(request), encoding="utf-8")
         grant = _required(form, "grant_type")
+        most: list[str] | None = None
         if grant == "password":
             user = self._password(request, form)
         elif grant == "refresh_token":
-            user = self._refresh(form)
+            user, most = self._refresh(form)
         else:
             raise OAuthError("unsupported_grant_type", "PR400-AN-0001", f"Unsupported grant type. [{grant}]")
-        return self._issue(form, user)
+        return self._issue(form, user, most)
 
     def _password(self, request: Request, form: QueryDict) -> User:
         name, password = _required(form, "username"), _required(form, "password")
@@ -64,7 +67,8 @@ class TokenViews(CellViews):
         except (LoginFailed, LoginDisabled, LoginBlocked) as error:
             raise _failed() from error
 
-    def _refresh(self, form: QueryDict) -> User:
+    def _refresh(self, form: QueryDict) -> tuple[User, list[str]]:
+        """Whose it is, and the scopes of the login that it goes back to."""
         try:
             token = tokens.token_find(_required(form, "refresh_token"))
         except (SessionNotFound, SessionInvalid) as error:
@@ -73,21 +77,23 @@ class TokenViews(CellViews):
             raise _failed()
         if not cell_logins.may_enter(cell=self.cell, user=token.user):
             raise _failed()
-        return token.user
+        return token.user, [scope.removeprefix(FIRST) for scope in token.scopes if scope.startswith(FIRST)]
 
-    def _issue(self, form: QueryDict, user: User) -> HttpResponseBase:
+    def _issue(self, form: QueryDict, user: User, most: list[str] | None) -> HttpResponseBase:
         access_seconds = _seconds(form, "expires_in", ACCESS_SECONDS)
         refresh_seconds = _seconds(form, "refresh_token_expires_in", REFRESH_SECONDS)
-        scopes = form.get("scope", "").split() or [tokens.ROOT]
+        scopes = form.get("scope", "").split() or most or [tokens.ROOT]
         # A token for one cell: neither a session, nor one that lives on by being used.
         kept = [scope for scope in scopes if scope not in (REFRESH, tokens.LOGIN, tokens.SESSION)]
         if not kept:
             raise OAuthError("invalid_scope", "PR400-AN-0019", "Parameter [scope] is of no use for a cell.")
+        if most is not None and not set(kept) <= set(most):
+            raise OAuthError("invalid_scope", "PR400-AN-0019", "Parameter [scope] asks for more than was granted.")
         access = self._token(user, kept, access_seconds)
         last, failed = cell_logins.history(cell=self.cell, user=user)
         told: dict[str, Any] = {
             "access_token": access,
-            "refresh_token": self._token(user, [REFRESH], refresh_seconds),
+            "refresh_token": self._token(user, [REFRESH, *(FIRST + scope for scope in most or kept)], refresh_seconds),
             "token_type": "Bearer",
             "expires_in": access_seconds,
             "refresh_token_expires_in": refresh_seconds,

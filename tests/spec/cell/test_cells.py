@@ -153,6 +153,21 @@ def test_the_root(cell: Cell, as_nobody: CellClient) -> None:
     assert root.getElementsByTagName("ctl")[0].firstChild.data == "https://unit.example/cell1/__ctl/"
 
 
+def test_the_unit(as_nobody: CellClient) -> None:
+    """§13.1: "`GET /` → 200 `{"unit":{…}}`"; browsers get a page."""
+    told = as_nobody.get("/", Accept="application/json")
+    assert answer(told) == {"unit": {"url": "https://unit.example/", "path_based_cellurl_enabled": True}}
+    assert told.headers["Access-Control-Allow-Origin"] == "*" and told.headers["X-Personium-Version"] == "1.7.18"
+    assert "Accept" in told.headers["Vary"]
+    for accept in (
+        "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+        "*/*",
+        "text/html, application/json",
+    ):
+        page = as_nobody.client.get("/", headers={"Accept": accept})
+        assert page.headers["Content-Type"].startswith("text/html") and b"<h1" in page.content
+
+
 def test_properties_of_the_root(cell: Cell, as_alice: CellClient) -> None:
     """§12.1, §13.1: href without a trailing slash; "a missing Depth defaults to `0`"; depth 1 is the cell alone."""
     for headers in ({}, {"depth": "0"}, {"depth": "1"}):
@@ -220,6 +235,30 @@ def test_a_refresh_token_gives_new_ones_and_nothing_else(cell: Cell, as_nobody: 
     ):
         response = token(as_nobody, path, grant_type="refresh_token", refresh_token=given)
         oauth(response, "invalid_grant", "PR400-AN-0017")
+
+
+def test_a_refresh_token_gives_no_more_than_its_login_had(cell: Cell, as_nobody: CellClient) -> None:
+    """RFC 6749 §6: the scope "MUST NOT include any scope not originally granted"; left out, it is that one."""
+    login = answer(token(as_nobody, **PASSWORD, scope="io.cozy.exports other"))
+    for refresh in (login["refresh_token"], None):
+        refresh = (
+            refresh
+            or answer(
+                token(as_nobody, grant_type="refresh_token", refresh_token=login["refresh_token"], scope="other")
+            )["refresh_token"]
+        )
+        before = AccessToken.objects.count()
+        form = {"grant_type": "refresh_token", "refresh_token": refresh}
+        oauth(token(as_nobody, **form, scope="root"), "invalid_scope", "PR400-AN-0019")
+        oauth(token(as_nobody, **form, scope="other root"), "invalid_scope", "PR400-AN-0019")
+        assert AccessToken.objects.count() == before
+        again = answer(token(as_nobody, **form))
+        assert again["scope"] == "io.cozy.exports other"
+        as_nobody.token = again["access_token"]
+        refused(as_nobody.get("/cell1/__export"), "PR403-AU-0007")
+        as_nobody.token = refresh
+        refused(as_nobody.get("/cell1/__export"), "PR401-AU-0007")
+        as_nobody.token = ""
 
 
 @pytest.mark.parametrize(
