@@ -39,6 +39,8 @@ class Entry(NamedTuple):
     asset_class: str = ""
     #: Why it is in no archive.
     missing: str = ""
+    #: Of the document that it goes out with.
+    document_id: int | None = None
 
     @property
     def is_folder(self) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from cells.frozen import Snapshot
+from cells.search import Condition
 from exports.engine.entries import EXECUTABLE_MODE, FILE_MODE, FOLDER_MODE, Entry
 from exports.engine.names import Names
 from exports.engine.pack import Pack
@@ -12,6 +13,12 @@ EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
 
 #: (snapshot, [(cell id, cell name)], names, pack) → entries without ordinals; see `layouts`.
 Layout = Callable[[Snapshot, list[tuple[int, str]], Names, Pack], Iterator[Entry]]
+#: (snapshot, cell ids, selection of documents): told once by a layout, before it takes them.
+Noting = Callable[[Snapshot, list[int], Condition], object]
+
+
+def noted_by_nobody(snapshot: Snapshot, cells: list[int], selection: Condition) -> None:
+    """The default of layouts."""
 
 
 def freeze(

@@ -106,6 +106,7 @@ class RunEntry(models.Model):
     asset_id = models.BigIntegerField(null=True)
     asset_version = models.CharField(max_length=100, default="", db_default="", blank=True)
     asset_class = models.CharField(max_length=8, default="", db_default="", blank=True)
+    document_id = models.BigIntegerField(null=True)
 
     class Meta:
         constraints = [

@@ -14,6 +14,7 @@ from exports.errors import DeliveryNotFailed, LeaseLost, NothingPublished
 from exports.models import Delivery, Export, NotificationKind, Run
 from exports.models.export import ExportType
 from exports.services import lifecycle, notification_rows
+from exports.services.content_events import copies_write
 from exports.states import DELIVERY_ACTIVE, DELIVERY_TRANSITIONS, DOWNLOADABLE, DeliveryState, RunState
 
 #: Before the second try, the third, and so on; one more try than waits.
@@ -95,6 +96,7 @@ def finish(delivery: Delivery, *, log: list[str], bytes_done: int, placed: Seque
     fields["placed"] = list(placed)
     if not transition(delivery.pk, DeliveryState.DONE, holding=delivery.fence, **fields):
         raise LeaseLost(run_id=delivery.run_id)
+    copies_write(delivery)
     _event(delivery, "EXPORT_TRANSPORT_FINISH", DeliveryState.DONE, log, None)
 
 

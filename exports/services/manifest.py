@@ -13,7 +13,7 @@ from exports.models import RunEntry
 
 COLUMNS = (
     "run_id, ordinal, name, path, mode, mtime, size, crc32, sha256, encoding, stored_size, stored_crc32, "
-    "pack_offset, points, asset_id, asset_version, asset_class, missing"
+    "pack_offset, points, asset_id, asset_version, asset_class, missing, document_id"
 )
 PAGE = """
     SELECT e.ordinal, e.name, e.path, e.mode, e.mtime, e.size, e.crc32, e.sha256, e.encoding, e.stored_size,
@@ -66,11 +66,12 @@ def _line(run_id: int, entry: Entry) -> str:
     path = "\\N" if entry.path is None else entry.path.translate(ESCAPES)
     pack = "\\N" if entry.pack_offset is None else entry.pack_offset
     asset = "\\N\t\t" if entry.asset_id is None else _asset(entry)
+    document = "\\N" if entry.document_id is None else entry.document_id
     missing = entry.missing and entry.missing[:MISSING].translate(ESCAPES)
     return (
         f"{run_id}\t{entry.ordinal}\t{entry.name}\t{path}\t{entry.mode}\t{entry.mtime}\t{entry.size}\t{entry.crc32}\t"
         f"{entry.sha256}\t{entry.encoding}\t{entry.stored_size}\t{entry.stored_crc32}\t{pack}\t"
-        f"\\\\x{entry.points.hex()}\t{asset}\t{missing}\n"
+        f"\\\\x{entry.points.hex()}\t{asset}\t{missing}\t{document}\n"
     )
 
 

@@ -11,7 +11,7 @@ from cells.errors import BlobDamaged
 from cells.frozen import Snapshot
 from cells.models import File
 from cells.search import Condition
-from exports.engine.freeze import Layout
+from exports.engine.freeze import Layout, Noting, noted_by_nobody
 from exports.engine.images.pictures import Pictures
 from exports.engine.layouts.ahead import Wanted, look_ahead
 from exports.engine.layouts.assets import AssetsMaker, Place
@@ -42,13 +42,14 @@ Definition = dict[str, Any]
 
 
 @listing_deletions
-def search_layout(run: Run, notes: Notes, pictures: Pictures) -> Layout:
+def search_layout(run: Run, notes: Notes, pictures: Pictures, note: Noting = noted_by_nobody) -> Layout:
     definition = run.order.get("definition", {})
     condition = search_condition(definition.get("search") or {})
     since = since_of(run.order)
     if definition.get("documents") or not is_packaged(definition):
         documents = definition.get("documents") or ("json" if definition.get("json") else None)
-        return search(documents=documents, condition=condition, instance=settings.INSTANCE_NAME, since=since)
+        whole = {"instance": settings.INSTANCE_NAME, "since": since, "note": note}
+        return search(documents=documents, condition=condition, **whole)
     if not (is_documented(definition) or _rules(definition).fields):
         condition = Condition("false", {})  # nothing would be made of what it finds
     return packages(
@@ -59,6 +60,7 @@ def search_layout(run: Run, notes: Notes, pictures: Pictures) -> Layout:
         notes=notes,
         since=since,
         file_fields=_rules(definition).fields.keys(),
+        note=note if is_documented(definition) else noted_by_nobody,
     )
 
 

@@ -24,6 +24,7 @@ from exports.engine.pack import Pack
 from exports.errors import EntriesDamaged, LeaseLost, RunStopped
 from exports.models import Run, RunEntry
 from exports.services import departures, lifecycle, manifest, move_exports, planning, store, transfers, writing
+from exports.services.content_events import Objects, assets_write, objects_write
 from exports.services.delivery_lifecycle import deliveries_order
 from exports.services.producing import pictures_make, search_layout
 from exports.services.progress import Progress, Watch, pulse
@@ -83,14 +84,14 @@ def freeze_run(run: Run, progress: Progress) -> None:
     manifest.manifest_clear(run_id=run.pk)
     run.pack_file = f"{run.pk}.{secrets.token_hex(8)}"
     pack = Pack(store.pack_path(run), lambda count: progress.tick(0))
-    names, notes = Names(), Notes()
+    names, notes, objects = Names(), Notes(), Objects()
     try:
         with Renditions(lambda: progress.tick(0)) as pictures:
             pictures_make(run, cells_of(run), pack, pictures)
             with Snapshot() as snapshot, pulse(run, snapshot.cancel):
                 frozen_at = timezone.now()
                 progress.reading(snapshot, snapshot.count([pk for pk, _ in cells_of(run)]))
-                entries = freeze(snapshot, cells_of(run), layout_of(run, notes, pictures), names, pack)
+                entries = freeze(snapshot, cells_of(run), layout_of(run, notes, pictures, objects), names, pack)
                 count = manifest.manifest_write(run_id=run.pk, entries=_ticking(entries, progress))
         run.warnings = notes.sentences()
         seal_run(run, progress, pack, name=names.beside("", closing_of(run)[0]), ordinal=count, frozen_at=frozen_at)
@@ -99,6 +100,7 @@ def freeze_run(run: Run, progress: Progress) -> None:
         Path(pack.path).unlink(missing_ok=True)
         raise
     pack.close()
+    objects_write(run, objects)
 
 
 def seal_run(run: Run, progress: Progress, pack: Pack, *, name: str, ordinal: int, frozen_at: datetime) -> None:
@@ -160,14 +162,14 @@ def cells_of(run: Run) -> list[tuple[int, str]]:
     return [(cell.pk, cell.name) for cell in here]
 
 
-def layout_of(run: Run, notes: Notes, pictures: Pictures) -> Layout:
+def layout_of(run: Run, notes: Notes, pictures: Pictures, objects: Objects) -> Layout:
     if is_snapshot(run):
         return snapshot_layout(cells_of(run)[0][0])
     if move_exports.is_move(run):
         return move_exports.move_layout(run, cells_of(run)[0][0])
     if transfers.is_transfer(run):
         return transfer
-    return search_layout(run, notes, pictures)
+    return search_layout(run, notes, pictures, objects.note)
 
 
 def write_run(run: Run, progress: Progress) -> None:
@@ -243,6 +245,7 @@ def reseal_run(run: Run, progress: Progress, damaged: dict[int, str]) -> None:
 def publish_run(run: Run) -> None:
     """Its archives are on offer, and what is to be sent is ordered, in one step."""
     lifecycle.publish(run, warnings=warnings(run), missing=missing_count(run))
+    assets_write(run)
     if move_exports.is_ordered(run):
         move_exports.published(run)
     deliveries_order(run)

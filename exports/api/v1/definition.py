@@ -6,6 +6,7 @@ from functools import partial
 
 from exports.api.v1 import checks, file_rules
 from exports.api.v1.search import search
+from exports.services.definitions import is_documented
 
 TYPES = ("export", "export_incremental", "download")
 MERGE = (
@@ -143,6 +144,8 @@ ATTRIBUTES: dict[str, Attribute] = {
     "file_metadata": _flag,
     "no_inheritance": _flag,
     "file_url_expire_days": Attribute(None, partial(checks.integer, least=0), nullable=True),
+    # Our extension: documents as an import takes them, in place of all that is for other programs.
+    "documents": Attribute(None, partial(checks.one_of, allowed=("lines",)), nullable=True),
     # Our extension: which mails the owner gets; null is what he prefers.
     "notify": Attribute(None, partial(checks.one_of, allowed=NOTIFY), nullable=True),
 }
@@ -152,3 +155,5 @@ def refuse_contradictions(definition: dict[str, object]) -> None:
     """Options that exclude each other; `definition` is whole, as it will be stored."""
     if definition.get("filename_original") and definition.get("filename_template"):
         raise checks.invalid_value("export.filename_template", "excludes filename_original")
+    if definition.get("documents") and is_documented(definition):
+        raise checks.invalid_value("export.documents", "excludes csv, xml, json and xlsx")

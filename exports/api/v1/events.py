@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.dateparse import parse_date, parse_datetime
@@ -105,10 +105,10 @@ def _filtered(request: Request) -> QuerySet[Event]:
 
 
 def _of_basetype(events: QuerySet[Event], name: str) -> QuerySet[Event]:
-    of_assets = {"type__startswith": present.ASSET_EVENTS}
-    if name == "asset":
-        return events.filter(**of_assets)
-    return events.exclude(**of_assets) if name == "export" else events.none()
+    of_assets = Q(type__startswith=present.ASSET_EVENTS) | Q(type=present.ASSET_EVENT)
+    of_objects = Q(type=present.OBJECT_EVENT)
+    which = {"asset": of_assets, "object": of_objects, "export": ~(of_assets | of_objects)}
+    return events.filter(which[name]) if name in which else events.none()
 
 
 def _csv(events: Iterator[Event]) -> Iterator[str]:

@@ -129,7 +129,7 @@ event_list = _call(
     _LIMIT,
     _OFFSET,
     OpenApiParameter("type", str, description="Types, separated by commas"),
-    OpenApiParameter("base_type", str, description="`export`; also `basetype`"),
+    OpenApiParameter("base_type", str, description="`export`, `asset` or `object`; also `basetype`"),
     OpenApiParameter("user_id", int),
     OpenApiParameter("group_id", int),
     OpenApiParameter("user_type", str, description="`easydb`, or `anonymous` for who came with a passkey"),

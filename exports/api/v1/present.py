@@ -29,8 +29,9 @@ LOG_TYPES = (
 )
 #: Events that `event/poll` tells the owner of (§0.2 C20).
 POLLABLE = ("EXPORT_START", "EXPORT_FINISH", "EXPORT_FAILED", "EXPORT_STOPPED")
-#: How events begin that speak of a file and not of the export.
-ASSET_EVENTS = "ASSET_"
+#: How events begin that speak of a file and not of the export, and the one that does so under another name.
+ASSET_EVENTS, ASSET_EVENT = "ASSET_", "EXPORT_ASSET"
+OBJECT_EVENT = "EXPORT_OBJECT"
 #: Archives that every published run has, whatever its transports say (§4.6).
 _DEFAULT_PACKERS = ("zip", "tar")
 #: Attributes that are absent rather than null (§4.2).
@@ -228,7 +229,10 @@ def _log(export: Export, *, of_last_run: bool) -> Iterator[dict[str, object]]:
 
 
 def _event_short(event: Event) -> dict[str, object]:
-    of_asset = event.type.startswith(ASSET_EVENTS)
+    if event.type == OBJECT_EVENT:
+        of_object = {name: event.info.get(name) for name in ("objecttype", "object_id", "object_version")}
+        return {"_id": event.pk, "type": event.type, "schema": "USER", "basetype": "object", **of_object}
+    of_asset = event.type.startswith(ASSET_EVENTS) or event.type == ASSET_EVENT
     return {
         "_id": event.pk,
         "type": event.type,

@@ -58,8 +58,8 @@ EVENT = thing(
     "event", "_user",
     event=thing(
         "_id", "type", "schema", "basetype",
-        _id=NUMBER, type=TEXT, schema=one_of(("BASE", "USER")), basetype=TEXT, object_id=nullable(NUMBER),
-        object_version=nullable(NUMBER), timestamp=MOMENT, pollable=FLAG, info=OPEN,
+        _id=NUMBER, type=TEXT, schema=one_of(("BASE", "USER")), basetype=TEXT, objecttype=TEXT,
+        object_id=nullable(NUMBER), object_version=nullable(NUMBER), timestamp=MOMENT, pollable=FLAG, info=OPEN,
     ),
     _user=nullable(thing("_id", _id=NUMBER, _generated_displayname=TEXT)), session_self=FLAG,
 )  # fmt: skip
@@ -108,14 +108,14 @@ _DEFINITION: dict[str, Schema] = {
     "file_metadata": FLAG,
     "no_inheritance": FLAG,
     "file_url_expire_days": nullable(least(0)),
+    "documents": nullable(one_of(("lines",))),
 }
 LISTED = thing(
     "_basetype", "_date_created", "_last_updated_date", "_next_run_at", "_last_run_at", "_state", "export",
     _basetype=one_of(("export",)), _date_created=MOMENT, _last_updated_date=MOMENT, _next_run_at=nullable(MOMENT),
     _last_run_at=nullable(MOMENT), _state=_STATE,
     export=thing("_id", "_version", "type", "name", "search", "cells",
-                 **{**_DEFINITION, "_id": NUMBER, "_version": NUMBER, "search": OPEN,
-                    "documents": one_of(("lines",))}),
+                 **{**_DEFINITION, "_id": NUMBER, "_version": NUMBER, "search": OPEN}),
 )  # fmt: skip
 _WHOLE_PARTS = {
     "_schedules": nullable(each(_SCHEDULE)),

@@ -11,7 +11,7 @@ from typing import Any
 from cells.frozen import Snapshot
 from cells.search import Condition
 from exports.engine.entries import Entry
-from exports.engine.freeze import Layout
+from exports.engine.freeze import Layout, Noting, noted_by_nobody
 from exports.engine.layouts.assets import Assets, AssetsMaker, Document, Place
 from exports.engine.names import Names
 from exports.engine.notes import Notes
@@ -40,13 +40,15 @@ def packages(
     notes: Notes,
     since: datetime | None = None,
     file_fields: Collection[str] = (),
+    note: Noting = noted_by_nobody,
 ) -> Layout:
     """What `assets` puts first, then package by package the files of its documents and the data about them.
 
-    `since`: documents that were written then or later, or of whose files, in one of `file_fields`, this is true.
+    `since`: documents that were written then or later, or of whose files, in one of `file_fields`, this is true. `note`
+    hears which documents.
     """
     more = {"data": data, "assets": assets, "condition": condition, "instance": instance, "notes": notes}
-    return partial(_entries, **more, since=since, file_fields=file_fields)
+    return partial(_entries, **more, since=since, file_fields=file_fields, note=note)
 
 
 def _entries(
@@ -62,6 +64,7 @@ def _entries(
     notes: Notes,
     since: datetime | None,
     file_fields: Collection[str],
+    note: Noting,
 ) -> Iterator[Entry]:
     ids = [cell_id for cell_id, _ in cells]
     files = assets(Place(snapshot, cells, names, pack, notes, data.flat))
@@ -70,7 +73,9 @@ def _entries(
     chooser = Chooser(data.fields, data.languages)
     preparing = _Preparing(files, chooser, linker if data.is_linked else None, pack, parents=data.parents)
     producing = Producing(data, instance, names, pack, notes)
-    rows = snapshot.objects(ids, instance, snapshot.selection(condition, ids, since, file_fields))
+    selection = snapshot.selection(condition, ids, since, file_fields)
+    note(snapshot, ids, selection)
+    rows = snapshot.objects(ids, instance, selection)
     offset, top = 0, ""
     with closing(producing):
         for number, (raw, several) in enumerate(_packages(rows, data.batch_size, preparing), 1):

@@ -197,6 +197,7 @@ class RuledFiles:
             -1, name, None if name == path else path, FILE_MODE, content.mtime, content.size, content.crc32,
             content.sha256, content.encoding, content.stored_size, content.stored_crc32, None, b"",
             asset_id=file.id, asset_version=version.label[:100], asset_class=file.file_class, missing=missing,
+            document_id=use.document.sid,
         )  # fmt: skip
 
     def _name(self, use: Use, file: Found, version: Version, extension: str, folder: str, *, several: bool) -> str:

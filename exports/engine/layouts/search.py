@@ -7,19 +7,26 @@ from functools import partial
 from cells.frozen import Snapshot
 from cells.search import Condition
 from exports.engine.entries import Entry
-from exports.engine.freeze import Layout, cell_entries
+from exports.engine.freeze import Layout, Noting, cell_entries, noted_by_nobody
 from exports.engine.names import Names
 from exports.engine.pack import Pack
 
 FOLDER = "documents"
 
 
-def search(*, documents: str | None, condition: Condition, instance: str, since: datetime | None = None) -> Layout:
+def search(
+    *,
+    documents: str | None,
+    condition: Condition,
+    instance: str,
+    since: datetime | None = None,
+    note: Noting = noted_by_nobody,
+) -> Layout:
     """`documents`: "json" for a v1 search answer a doctype (`spec/v1.md §8.6`), "lines" for NDJSON as our REST takes
     it, None for files alone. `condition`: which documents; files are not searched. `instance`: the part behind the @
     of global object ids.
-    `since`: only files and documents written then or later (`spec/v1.md §11`)."""
-    return partial(_entries, documents=documents, condition=condition, instance=instance, since=since)
+    `since`: only files and documents written then or later (`spec/v1.md §11`). `note` hears which documents."""
+    return partial(_entries, documents=documents, condition=condition, instance=instance, since=since, note=note)
 
 
 def _entries(
@@ -32,8 +39,12 @@ def _entries(
     condition: Condition,
     instance: str,
     since: datetime | None,
+    note: Noting,
 ) -> Iterator[Entry]:
-    selection = snapshot.selection(condition, [cell_id for cell_id, _ in cells], since) if documents else condition
+    ids, selection = [cell_id for cell_id, _ in cells], condition
+    if documents:
+        selection = snapshot.selection(condition, ids, since)
+        note(snapshot, ids, selection)
     for cell_id, cell_name in cells:
         prefix = f"{cell_name}/" if len(cells) > 1 else ""
         yield from cell_entries(snapshot, cell_id, prefix, names, since)

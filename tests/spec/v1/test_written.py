@@ -308,6 +308,8 @@ def test_no_files_and_no_word_of_them(as_alice: V1, illustrated: Cell) -> None:
         ({"fields": {"a": {"display_name": 1}}}, "error.api.type_mismatch"),
         ({"fields": {"a": {"display_names": {"de-DE": 1}}}}, "error.api.type_mismatch"),
         ({"merge_max_depth": 10}, "error.api.invalid_value"),
+        ({"documents": "all"}, "error.api.invalid_value"),
+        ({"documents": "lines", "csv": {}}, "error.api.invalid_value"),
         ({"xslt_xml_post_processing": {"_id": 99}}, "error.api.invalid_value"),
     ],
 )
