@@ -9,7 +9,7 @@ from time import monotonic
 from typing import NamedTuple
 
 import orjson
-from django.db.models import Sum
+from django.db.models import F, Sum
 from django.utils import timezone
 
 from cells.models import Cell
@@ -28,8 +28,8 @@ TRANSFER = "transfer"
 MOST_WANTED = 20_000
 #: Numbers that are read along rather than asked for apart.
 _GAP = 200
-#: While bytes are being sent the other server is heard.
-_NOTED_EVERY = 10.0
+#: While bytes are being sent the other server is heard, and people see how many there were.
+_NOTED_EVERY = 1.0
 
 
 class Facts(NamedTuple):
@@ -166,11 +166,17 @@ def _spans(want: Sequence[int]) -> Iterator[tuple[int, int]]:
 def _noting(departure: Departure, pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Whoever reads is heard; ends when the transfer does."""
     noted, count = monotonic(), 0
-    rows = Departure.objects.filter(pk=departure.pk)
     for piece in pieces:
         yield piece
         count += len(piece)
         if monotonic() - noted > _NOTED_EVERY:
-            noted = monotonic()
-            if not rows.filter(state__in=DEPARTURE_ACTIVE).update(heard_at=timezone.now()):
-                raise TransferNotReady(state="over")
+            _note(departure, count)
+            noted, count = monotonic(), 0
+    _note(departure, count)
+
+
+def _note(departure: Departure, count: int) -> None:
+    """`count` more bytes were sent."""
+    rows = Departure.objects.filter(pk=departure.pk, state__in=DEPARTURE_ACTIVE)
+    if not rows.update(heard_at=timezone.now(), bytes_sent=F("bytes_sent") + count):
+        raise TransferNotReady(state="over")

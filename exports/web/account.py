@@ -52,7 +52,7 @@ class TokenForm(forms.Form):
     use = forms.ChoiceField(
         label=_("For"),
         required=False,
-        choices=[("", _("everything there")), ("move", _("taking in a cell that moves here, and nothing else"))],
+        choices=[("", _("everything there")), ("move", _("taking in a cell that moves here"))],
     )
     days = forms.TypedChoiceField(label=_("Valid"), choices=_LIFETIMES, coerce=int, initial=30)
 

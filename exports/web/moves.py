@@ -147,7 +147,7 @@ def _leaving(row: Departure) -> dict[str, object]:
         "other": urlsplit(row.target_url).netloc,
         "since": row.created_at,
         "held_at": row.held_at if row.state in (DepartureState.HOLDING, DepartureState.HELD) else None,
-        "done": row.bytes_sent,
+        "done": min(row.bytes_sent, row.bytes_total),
         "total": row.bytes_total if row.state != DepartureState.EXPORTING else 0,
         "heard_at": row.heard_at,
         "trouble": stored_text(row.error) if row.state == DepartureState.ABORTED else "",

@@ -81,6 +81,7 @@ def pages(export: Export) -> Iterator[tuple[str, str]]:
     yield "import", "/web/cells/home/import"
     yield "snapshots", "/web/cells/home/snapshots"
     yield "snapshot-remove", "/web/cells/home/snapshots/remove?name=monday.zip"
+    yield "move", "/web/cells/home/move"
     yield "account", "/web/account"
     yield "not-found", "/web/exports/999999/"
 

@@ -52,6 +52,7 @@ class ImportViewSet(MoveViews):
                     transfer=bodies.text(found, "transfer"),
                     vault=bodies.flag(found, "vault"),
                 )
+                move_notes.source_forget(cell=cell)
             else:
                 source = move_imports.link_source(cell=cell, link=link)
                 move_imports.import_from_link(cell=cell, owner=cell.owner, source=source)
@@ -100,9 +101,7 @@ def _waiting(cell: Cell) -> dict[str, object]:
     running = row is not None and row.state in IMPORT_ACTIVE
     arrival, announced = getattr(row, "arrival", None) if running else None, move_notes.source_of(cell=cell)
     source = urlsplit(arrival.source_url).netloc if arrival else "" if running else announced
-    done, total = (arrival.fetched, arrival.listed) if arrival and arrival.listed else (0, 0)
-    if running and row is not None and not total:
-        done, total = row.done, row.total
+    done, total = (row.done, row.total) if running and row is not None else (0, 0)
     return {
         "moving": bool(source),
         "source": source,

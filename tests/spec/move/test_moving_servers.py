@@ -151,3 +151,16 @@ def test_how_passwords_are_taken_along(signed_in: Client) -> None:
     page(signed_in.get("/move/vault"), 200, "password manager", "export its content into a file")
     german = signed_in.get("/move/vault", headers={"Accept-Language": "de"})
     assert '<html lang="de">' in page(german, 200, "Passwortmanager")
+
+
+def test_what_was_announced_is_shown_until_it_has_come(as_bob: Move, target: Cell) -> None:
+    """§6.10: no page says for a day that a cell is coming which is here, or will not come."""
+    as_bob.post("move/importing?source=old.example")
+    body = attributes(transfer="a" * 32, move_from={"url": "https://old.example/", "token": "secret"})
+    assert as_bob.post("move/imports", body).status_code == 303
+    page(as_bob.get("bobs/move/importing"), 200, "Moving in progress", "old.example")
+    assert as_bob.post("move/abort").status_code == 204
+    page(as_bob.get("bobs/move/importing"), 200, "No import is running")
+    as_bob.post("move/importing?source=old.example")
+    assert as_bob.post("move/abort").status_code == 204
+    page(as_bob.get("bobs/move/importing"), 200, "No import is running")
