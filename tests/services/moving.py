@@ -1,5 +1,6 @@
 """Two cells of two people, one of which moves into the other over real HTTP; and a worker for what is frozen."""
 
+import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,13 +19,15 @@ from exports.states import ACTIVE, IMPORT_ACTIVE, RunState
 from tests.factories import make_cell, put_documents, put_file, put_files
 
 TEXT = b"".join(b"line %d of a text that can be packed\n" % number for number in range(4_000))
+#: What cannot be packed.
+NOISE = random.Random(1).randbytes(600_000)
 
 
 def filled(owner: User, name: str = "source") -> Cell:
     """Files of several kinds, old versions, empty folders, documents."""
     cell = make_cell(owner, name)
     put_files(cell, {f"d{n % 7}/e{n % 3}/{n}.txt": b"content %d" % n for n in range(40)})
-    put_files(cell, {"text.txt": TEXT, "empty": b"", "Ü 100%/ß\\x": bytes(range(256)) * 3000, "same": b"content 1"})
+    put_files(cell, {"text.txt": TEXT, "empty": b"", "Ü 100%/ß\\x": NOISE, "same": b"content 1"})
     put_file(cell, "text.txt", b"a newer text", executable=True)
     put_file(cell, "text.txt", TEXT[:50_000])
     folder_create(cell=cell, path="nothing/in/here")
