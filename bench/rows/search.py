@@ -39,6 +39,11 @@ def _asked(ids: list[int]) -> dict[str, dict[str, Any]]:
     return {
         "100 ids": {"type": "in", "fields": ["_system_object_id"], "in": ids},
         "in a list of 100 numbers": {"type": "in", "fields": ["note.rank"], "in": list(range(5000, 5100))},
+        "in a list of 3,000 numbers": {
+            "type": "in",
+            "fields": ["note.rank"],
+            "in": list(range(-2900, 0)) + list(range(5000, 5100)),
+        },
         "range of 100 numbers": {"type": "range", "field": "note.rank", "from": 5000, "to": 5099},
         "match in a field": {"type": "match", "fields": ["note.title"], "string": "note 5000"},
         "match in all texts": {"type": "match", "string": "note 5000"},

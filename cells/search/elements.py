@@ -12,8 +12,6 @@ from cells.search.terms import Clause
 
 #: Of longer lists, a guard in jsonpath costs more than the test that it spares.
 _GUARDED = 20
-#: Of longer lists the index is not asked: it compares each of its findings with each entry.
-_INDEXED = 1000
 _MODES = ("fulltext", "token", "wildcard")
 
 
@@ -74,7 +72,7 @@ def _guard(scope: Scope, path: str, entries: list[Any]) -> str | None:
 
 
 def _terms(entries: list[Any]) -> str | None:
-    return terms.any_of(map(terms.of_value, entries)) if len(entries) <= _INDEXED else None
+    return terms.of_values(entries) if entries else None
 
 
 def _entries(scope: Scope, entries: list[Any]) -> str:
