@@ -122,13 +122,3 @@ def _drop(cell: Cell, generation: int, statements: list[str], place: dict[str, i
         for statement in statements:
             cursor.execute(statement, place)
         return cursor.rowcount
-
-
-def generations_remove(cell: Cell) -> None:
-    """All rows of the cell, which goes itself. Versions before files: the usage of a version is that of its file."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "DELETE FROM cells_fileversion v USING cells_file f WHERE f.id = v.file_id AND f.cell_id = %s", [cell.pk]
-        )
-        for table in ("cells_file", "cells_document", "cells_usage"):
-            cursor.execute(f"DELETE FROM {table} WHERE cell_id = %s", [cell.pk])  # noqa: S608

@@ -19,6 +19,11 @@ class Encoding(models.TextChoices):
     DEFLATE = "deflate"
 
 
+class Present(models.Manager["Cell"]):
+    def get_queryset(self) -> models.QuerySet["Cell"]:
+        return super().get_queryset().filter(removed_at=None)
+
+
 class Cell(models.Model):
     """One person's (or project's) data."""
 
@@ -37,8 +42,14 @@ class Cell(models.Model):
     moved_to = models.CharField(max_length=2000, default="", db_default="", blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
+    #: When it was deleted: nobody sees it any more, and its rows go by and by (`cells.removing`).
+    removed_at = models.DateTimeField(null=True)
+
+    every = models.Manager()
+    objects = Present()
 
     class Meta:
+        default_manager_name = "objects"
         constraints = [models.CheckConstraint(condition=models.Q(quota__gte=0), name="cell_quota_not_negative")]
 
     def __str__(self) -> str:

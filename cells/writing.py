@@ -15,11 +15,12 @@ from cells.blobs import BlobStore
 from cells.conditions import conditions_check
 from cells.documents import DocumentsReport, document_delete, document_put, documents_put
 from cells.errors import BodyIncomplete, CellNotEmpty, DigestMismatch, FileNotFound, NameTaken, PathTaken
-from cells.generations import drop_generation, generations_remove, new_generation, switch_generation
+from cells.generations import drop_generation, new_generation, switch_generation
 from cells.mediatypes import media_type_of
 from cells.models import Blob, Cell, Document, File, FileVersion
 from cells.quota import cell_holding, cell_writing, quota_check, writable_check
 from cells.reading import files_below, files_of
+from cells.removing import cell_remove
 from cells.validators import cell_name, folder_of, normal_path, parents_of
 
 __all__ = [
@@ -55,6 +56,8 @@ def cell_rename(*, cell: Cell, name: str) -> Cell:
 def cell_delete(*, cell: Cell, only_empty: bool = False) -> None:
     """The cell with all generations and its snapshot area. Blobs that nobody else refers to go with the next sweep.
 
+    Of a large one only the sight is gone when this returns (`cells.removing`).
+
     `only_empty`: raises CellNotEmpty for one with documents, files or folders.
     """
     with cell_holding(cell) as locked:
@@ -62,8 +65,7 @@ def cell_delete(*, cell: Cell, only_empty: bool = False) -> None:
             writable_check(locked)
         if only_empty and (files_of(locked).exists() or _documents_of(locked).exists()):
             raise CellNotEmpty(name=locked.name)
-        generations_remove(locked)
-        Cell.objects.filter(pk=locked.pk).delete()
+        cell_remove(locked)
 
 
 def _documents_of(cell: Cell) -> QuerySet[Document]:

@@ -15,6 +15,7 @@ NOTIFY = "exports.notify"
 REQUEUE_LOST = "exports.requeue_lost"
 EXPIRE = "exports.expire"
 SWEEP = "exports.sweep"
+REMOVE_CELLS = "exports.remove_cells"
 DISPATCH_SCHEDULES = "exports.dispatch_schedules"
 INDEX = "exports.index"
 #: To the other server of a move: what a departure, or an arrival, has to tell it.

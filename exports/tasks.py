@@ -3,6 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
+from cells.removing import cells_remove
 from cells.search.indexing import terms_sweep, terms_update
 from cells.sweeping import blobs_sweep
 from cells.tokens import tokens_sweep
@@ -89,6 +90,11 @@ def expire() -> None:
 @shared_task(name=queue.INDEX)
 def index() -> None:
     terms_update()
+
+
+@shared_task(name=queue.REMOVE_CELLS)
+def remove_cells() -> None:
+    cells_remove()
 
 
 @shared_task(name=queue.SWEEP)

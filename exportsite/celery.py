@@ -44,6 +44,7 @@ app.conf.update(
         "requeue_lost": _tick("exports.requeue_lost", 15),
         "expire": _tick("exports.expire", 60),
         "sweep": _tick("exports.sweep", 3600),
+        "remove_cells": _tick("exports.remove_cells", 30),
         "index": _tick("exports.index", 10),
         # At the full minute, for schedules are promised to the minute.
         "dispatch_schedules": {

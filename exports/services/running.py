@@ -149,7 +149,10 @@ def cells_of(run: Run) -> list[tuple[int, str]]:
     command line, which asks for no export, can still have it. Raises CellNotFound, CellMoved.
     """
     if run.cell_id:
-        return list(Cell.objects.filter(pk=run.cell_id).values_list("pk", "name"))  # it may have been renamed
+        cells = list(Cell.objects.filter(pk=run.cell_id).values_list("pk", "name"))  # it may have been renamed
+        if not cells:
+            raise CellNotFound(name=run.order["cells"][0])
+        return cells
     owned = Cell.objects.filter(owner=run.owner).order_by("name")
     names = run.order.get("cells")
     found = list(owned if names is None else owned.filter(name__in=names))

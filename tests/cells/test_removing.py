@@ -1,0 +1,92 @@
+"""A large cell that is deleted is gone for everybody at once; its rows go afterwards, whoever is killed meanwhile."""
+
+import pytest
+from django.contrib.auth.models import User
+
+from cells import reading, removing, tokens, writing
+from cells.errors import CellNotFound, SessionNotFound
+from cells.models import AccessToken, Cell, Deletion, Document, File, FileVersion, SnapshotFile, Usage
+from cells.quota import bytes_used
+from exports.models import Export, Run
+from exports.services import running, snapshots
+from exports.states import RunState
+from tests.clients import V1
+from tests.factories import make_cell, put_documents, put_file, put_files
+from tests.spec.cell.asking import CellClient, empty, refused
+
+pytestmark = pytest.mark.django_db(transaction=True)
+MODELS = (File, FileVersion, Document, Usage, Deletion)
+
+
+@pytest.fixture
+def cell(alice: User, monkeypatch) -> Cell:
+    """With more rows than are removed at once."""
+    monkeypatch.setattr(removing, "AT_ONCE", 3)
+    cell = make_cell(alice, "large")
+    put_files(cell, {f"a/{n}": b"1" for n in range(10)})
+    put_file(cell, "a/1", b"2")
+    put_documents(cell, [("book", str(n), {}) for n in range(10)])
+    writing.document_delete(cell=cell, doctype="book", doc_id="3")
+    return cell
+
+
+def rows(cell: Cell) -> list[int]:
+    mine = {File: "cell", FileVersion: "file__cell", Document: "cell", Usage: "cell", Deletion: "cell"}
+    return [model.objects.filter(**{mine[model]: cell.pk}).count() for model in MODELS]
+
+
+def test_it_is_hidden_at_once_and_its_rows_go_afterwards(alice: User, cell: Cell) -> None:
+    other, before = make_cell(alice, "other"), rows(cell)
+    put_file(other, "kept", b"kept")
+    token, owner = tokens.token_create(user=alice, cell=cell), CellClient(alice)
+    empty(owner.delete("/large", x_personium_recursive="true"), 204)
+    assert rows(cell) == before == [11, 1, 9, 1, 1]
+
+    assert list(Cell.objects.all()) == list(reading.cells_of(alice)) == [other]
+    refused(owner.get("/large/__export"), "PR404-DV-0003")
+    assert V1(alice).get("cell/large").status_code == 404
+    assert [each["name"] for each in V1(alice).get("cell").json()["objects"]] == ["other"]
+    with pytest.raises(SessionNotFound):
+        tokens.token_find(token)
+    with pytest.raises(CellNotFound):
+        put_file(cell, "late")
+    again = make_cell(alice, "large")
+    put_file(again, "new", b"new")
+
+    assert removing.cells_remove() == 1
+    assert rows(cell) == [0, 0, 0, 0, 0] and not Cell.every.filter(pk=cell.pk).exists()
+    assert bytes_used(again) == 3 and bytes_used(other) == 4
+    assert removing.cells_remove() == 0
+
+
+@pytest.mark.parametrize("after", range(0, 9, 2))
+def test_who_is_killed_leaves_it_hidden_and_the_next_one_goes_on(cell: Cell, after: int, monkeypatch) -> None:
+    writing.cell_delete(cell=cell)
+    real, calls = removing._remove_some, iter(range(after))
+
+    def some(*arguments: object) -> int:
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(removing, "_remove_some", some)
+        removing.cells_remove()
+    assert not Cell.objects.exists() and Cell.every.filter(pk=cell.pk).exists()
+    assert removing.cells_remove() == 1
+    assert rows(cell) == [0, 0, 0, 0, 0] and not AccessToken.objects.filter(cell=cell.pk).exists()
+
+
+def test_a_small_one_goes_at_once(cell: Cell, monkeypatch) -> None:
+    monkeypatch.setattr(removing, "AT_ONCE", 100)
+    writing.cell_delete(cell=cell)
+    assert not Cell.every.exists() and rows(cell) == [0, 0, 0, 0, 0]
+
+
+def test_what_was_ordered_of_it_fails_and_goes_with_it(cell: Cell) -> None:
+    run = snapshots.snapshot_start(cell=cell, name="x")
+    writing.cell_delete(cell=cell)
+    done = running.run_export(run_id=run.pk)
+    assert done is not None and done.state == RunState.FAILED and done.error["code"] == "cell_not_found"
+    removing.cells_remove()
+    assert not Run.objects.exists() and not SnapshotFile.objects.exists() and not Export.objects.exists()
