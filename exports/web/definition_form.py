@@ -148,10 +148,11 @@ class DefinitionForm:
         valid = [form.is_valid() for form in (self.main, *self.transports, *self.schedules)]  # all errors at once
         return all(valid)
 
-    def complaints(self) -> list[tuple[BoundField, str]]:
-        """(field, what is wrong with it), in the order of the page."""
-        forms_shown = (self.main, *self.schedules, *self.transports)
-        return [(field, error) for form in forms_shown for field in form for error in field.errors]
+    def complaints(self) -> list[tuple[str, BoundField, str]]:
+        """(part of the page or "", field, what is wrong with it), in the order of the page."""
+        parts = [("", self.main), *((gettext("Schedule"), form) for form in self.schedules)]
+        parts += [(form.base_title(), form) for form in self.transports]
+        return [(title, field, error) for title, form in parts for field in form for error in field.errors]
 
     def changes(self) -> ExportChanges:
         """What `export_update` takes, and, made from nothing, all that `export_create` needs. Call after `is_valid`."""

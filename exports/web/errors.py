@@ -22,6 +22,16 @@ STATUS = {
 }
 #: Where a page has a better word than the error's kind.
 _OWN_STATUS = {"entry_not_found": 404, "volume_not_found": 404, "nothing_published": 404, "cell_held": 503}
+#: Error's code -> the same as below, in place of its sentence.
+_OWN_PAGES = {
+    "nothing_published": (
+        _("There are no archives at present"),
+        _(
+            "The export has not run yet, its last run failed, or its archives have expired. Run it again; "
+            "if somebody sent you a link to it, ask them to."
+        ),
+    ),
+}
 #: Status -> (what happened, what to do next).
 _PAGES = {
     400: (_("This does not work"), _("Go back, look at what you entered, and try again.")),
@@ -41,8 +51,8 @@ _PAGES = {
 }
 
 
-def page(request: HttpRequest, status: int, detail: str = "") -> HttpResponse:
-    title, advice = _PAGES.get(status, _PAGES[500])
+def page(request: HttpRequest, status: int, detail: str = "", code: str = "") -> HttpResponse:
+    title, advice = _OWN_PAGES.get(code) or _PAGES.get(status, _PAGES[500])
     context = {"title": title, "detail": detail, "advice": advice, "status": status}
     return render(request, "web/error.html", context, status=status)
 

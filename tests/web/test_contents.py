@@ -187,3 +187,10 @@ def test_a_link_shows_what_it_gives_until_it_is_renewed(client: Client, run: Run
     assert nobody.get(path).status_code == 403
     assert nobody.get(archive).status_code == 302
     assert Export.objects.get(pk=run.export_id).published_run_id == run.pk
+
+
+def test_what_has_no_archives_says_what_to_do(client: Client, run: Run) -> None:
+    Run.objects.filter(pk=run.pk).update(state="expired")
+    answer = client.get(f"/web/exports/{run.export_id}/contents")
+    assert answer.status_code == 404
+    assert "There are no archives at present" in answer.content.decode() and "Run it again" in answer.content.decode()

@@ -51,7 +51,7 @@ def export(cell: Cell, alice: User) -> Export:
     )
     for number in range(3):
         put_file(cell, f"Notizen/new {number}.md", b"more words\n" * 400 * number)
-        running.run_export(run_id=services.export_start(export=export).pk)
+        assert str(running.run_export(run_id=services.export_start(export=export).pk).state) == "done"
     failed = services.export_create(
         owner=alice, type="export", name="Broken", cells=["home"], definition={}, transports=[], schedules=[]
     )
@@ -121,6 +121,13 @@ def weight(person, path: str) -> int:
             .reduce((sum, each) => sum + each.decodedBodySize, 0)""")
 
 
+#: Adds up how far things jumped while the page came; not what follows from somebody's click.
+SHIFTS = """window.shifted = 0;
+new PerformanceObserver((list) => {
+    for (const each of list.getEntries()) if (!each.hadRecentInput) window.shifted += each.value;
+}).observe({type: "layout-shift", buffered: true})"""
+
+
 def settled(page: Page) -> Page:
     """Nothing is on its way any more that the page asked for when it came."""
     expect(page.locator(".htmx-request")).to_have_count(0)
@@ -145,11 +152,15 @@ def test_every_page_is_whole_for_everybody(people, alice: User, export: Export) 
 
 
 def test_every_page_is_light(people, alice: User, export: Export) -> None:
-    """Scripts, styles and markup together; people's own pictures are theirs."""
+    """Scripts, styles and markup together; people's own pictures are theirs. And nothing jumps while it comes."""
     person = people().sign_in(alice)
+    person.context.add_init_script(SHIFTS)
     weights: dict[str, int] = {}
+    shifts: dict[str, float] = {}
     for name, path in pages(export):
         weights[name] = weight(person, path)
+        shifts[name] = person.page.evaluate("window.shifted")
+    assert {name: shift for name, shift in shifts.items() if shift > 0.01} == {}
     assert 50_000 < min(weights.values()) <= max(weights.values()) <= HEAVIEST, weights
     if SHOTS:
         lines = [f"{name:16}{weight / 1024:8.1f} KB\n" for name, weight in weights.items()]
