@@ -61,7 +61,8 @@ def domain_page(request: HttpRequest, error: DomainError) -> HttpResponse:
     if isinstance(error, CellMoved):
         context = {"name": error.params["name"], "moved_to": error.params["url"]}
         return render(request, "web/cell_moved.html", context, status=410)
-    return patient(error, page(request, status_of(error), text(error)))
+    detail = "" if error.code in _OWN_PAGES else text(error)
+    return patient(error, page(request, status_of(error), detail, error.code))
 
 
 def status_of(error: DomainError) -> int:
