@@ -20,8 +20,8 @@ from cells.restoring import RestoredDocument
 from cells.transfer_lines import ROWS, chunks
 from cells.validators import doctype_name, document_id, folder_of, normal_path
 
-#: Beside the document's own limit, what stands around its body.
-LONGEST_LINE = (16 << 20) + 4096
+#: As for lines in archives: PostgreSQL writes a document with more blanks than it came with.
+LONGEST_LINE = 32 << 20
 _ROWS = 5_000
 #: Documents of this server's own, as imports of other layouts make them.
 _RESERVED = "_cell."

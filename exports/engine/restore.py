@@ -11,6 +11,7 @@ from exports.engine.archives.base import Archive, Budget, Source
 from exports.engine.archives.layout import Restore
 from exports.engine.archives.move import MoveRestore
 from exports.engine.archives.move_parts import is_part, parts_ordered
+from exports.engine.archives.moving import Moving
 from exports.engine.archives.ours import OurRestore, manifest_of
 from exports.engine.archives.snapshot import SnapshotRestore
 from exports.engine.archives.tar import TarArchive, plain_tar
@@ -22,11 +23,18 @@ __all__ = ["Budget", "Restore", "Source", "restoring"]
 
 
 @contextmanager
-def restoring(source: Source, budget: Budget, *, snapshots_only: bool = False, email: str = "") -> Iterator[Restore]:
+def restoring(
+    source: Source,
+    budget: Budget,
+    *,
+    snapshots_only: bool = False,
+    email: str = "",
+    moving: Moving | None = None,
+) -> Iterator[Restore]:
     """Open the archive and compare what can be seen without reading contents: container, layout, manifest, version.
 
-    `snapshots_only`: anything else lacks what the cell API requires (`spec/cell.md §8.1`). `email`: the owner's (see
-    `MoveRestore`). Raises the Archive… errors.
+    `snapshots_only`: anything else lacks what the cell API requires (`spec/cell.md §8.1`). `email`: the owner's,
+    `moving`: when the cell moves here (see `MoveRestore`). Raises the Archive… errors.
     """
     with plain_tar(source, budget) as tar:
         if snapshots_only and tar is not None:
@@ -36,7 +44,7 @@ def restoring(source: Source, budget: Budget, *, snapshots_only: bool = False, e
             opened.callback(archive.close)
             parts = [archive, *_rest(archive, opened)]
             if not snapshots_only and any(is_part(part) for part in parts):
-                yield MoveRestore(parts_ordered(parts), email=email)
+                yield MoveRestore(parts_ordered(parts), email=email, moving=moving)
             elif source.rest:
                 raise ArchiveLayoutUnknown(reason="Only archives of the move API come in parts")
             else:

@@ -16,9 +16,11 @@ from django.utils import timezone
 from cells.models import Cell
 from cells.quota import writable_check
 from exports import queue
+from exports.engine.archives.moving import Moving
 from exports.errors import CellBusy, ImportStopped, MoveDecided, MoveNotFound, TransferRefused
 from exports.models import Arrival, Import, ImportMode, Received
 from exports.services import cell_jobs, import_lifecycle, move_calls, move_imports, move_links
+from exports.services.addresses import cell_url
 from exports.services.secrets import secrets_open, secrets_seal
 from exports.states import IMPORT_ACTIVE, ImportState
 from exports.transports.base import TransportError
@@ -89,6 +91,12 @@ def is_transfer(row: Import) -> bool:
     return row.source.startswith(MOVE)
 
 
+def moving(row: Import) -> Moving | None:
+    """Of an import that is a move from a server that knows only the spec."""
+    arrival = Arrival.objects.filter(pk=row.pk).first()
+    return arrival and Moving(source=arrival.source_url, target=cell_url(row.cell).rstrip("/"))
+
+
 def token_of(arrival: Arrival) -> str:
     return secrets_open(arrival.secrets).get("token", "")
 
@@ -139,8 +147,10 @@ def tell_source(*, import_id: int) -> None:
 
 def url_of(arrival: Arrival, step: str) -> str:
     """Of a transfer its own doors, which tell one move from another; else those of the spec."""
-    doors = f"transfers/{arrival.transfer}/" if arrival.transfer else ""
-    return f"{arrival.source_url}/move/{doors}{step}"
+    if arrival.transfer:
+        return f"{arrival.source_url}/move/transfers/{arrival.transfer}/{step}"
+    # §7.8: how links to a moved instance are built there; ours have no other form.
+    return f"{arrival.source_url}/move/{step}{'?subdomain=nested' if step == 'finalize' else ''}"
 
 
 def wait_of(tries: int) -> timedelta:

@@ -168,7 +168,7 @@ def _import(row: Import, heart: Heart) -> None:
     left = row.generation
     with (
         archive_open(row.source, heart.tick) as source,
-        restoring(source, budget(), email=row.owner.email) as restore,
+        restoring(source, budget(), email=row.owner.email, moving=arrivals.moving(row)) as restore,
     ):
         heart.done, heart.total = 0, restore.total
         restore.prepare(heart.tick)

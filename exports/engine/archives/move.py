@@ -20,6 +20,7 @@ from cells.validators import LONGEST_PATH, doctype_name, document_id
 from exports.engine.archives.base import Archive, Content, Member
 from exports.engine.archives.layout import LONGEST, Restore, checked_line, checked_path, microseconds, moment
 from exports.engine.archives.move_parts import instance
+from exports.engine.archives.moving import EXTRA, MOVED_WORKERS, SHARINGS, WORKERS, Moving, sharing
 from exports.engine.layouts.cell import RESERVED
 from exports.engine.layouts.move import CONTENTS, COUNTS, DATA, FILES, INSTANCE, RENAMED, VERSIONS, archive_doctype
 from exports.errors import ArchiveRefused
@@ -78,9 +79,11 @@ class MoveRestore(Restore):
     """`archives` are the parts, the one with `instance.json` first. Directories may stand in another one than what is
     in them."""
 
-    def __init__(self, archives: list[Archive], *, email: str = "") -> None:
+    def __init__(self, archives: list[Archive], *, email: str = "", moving: Moving | None = None) -> None:
         super().__init__(archives[0])
         self._parts = archives
+        #: Set when the whole cell moves, and not only its content is copied.
+        self._moving = moving
         #: Of the owner: the contact that is himself gets it (§6.8).
         self._email = email
         #: What was left out as the rules say: documents by doctype, and names of programs.
@@ -243,10 +246,12 @@ class MoveRestore(Restore):
             self.missing.append((what, reason))
 
     def _document(self, part: Archive, doctype: str, member: Member) -> RestoredDocument | None:
-        if doctype in SKIPPED:
+        if doctype in SKIPPED and not (self._moving and doctype in EXTRA):
             self.skipped[doctype] += 1
             return None
         told, line = _read(part, member)
+        if doctype == SHARINGS and self._moving and (moved := sharing(told, self._moving)):
+            line = orjson.dumps(moved)
         if self._is_skipped(doctype, told):
             self.skipped[doctype] += 1
             return None
@@ -273,7 +278,9 @@ class MoveRestore(Restore):
                 self.programs.add(slug[:100])
             return True
         if doctype == TRIGGERS:
-            return told.get("worker") != "konnector"
+            return told.get("worker") not in (MOVED_WORKERS if self._moving else WORKERS)
+        if doctype == SHARINGS and self._moving:
+            return sharing(told, self._moving) is None
         return doctype == "io.cozy.settings" and told["_id"] in SETTINGS
 
 
