@@ -114,6 +114,13 @@ class BodyIncomplete(DomainError):
     code = "body_incomplete"
 
 
+class ReadOnly(DomainError):
+    """This server takes no new content for now; reading and deleting are possible."""
+
+    code = "read_only"
+    kind = Kind.CONFLICT
+
+
 class BlobDamaged(DomainError):
     """The stored bytes of blob {sha256} are damaged: {reason}."""
 

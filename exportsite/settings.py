@@ -25,6 +25,7 @@ if UNIT_HOST and not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", UNIT_HOST):
 if UNIT_HOST:
     ALLOWED_HOSTS.append(f".{UNIT_HOST}")
 INSTANCE_NAME = env.text("INSTANCE_NAME", "local")
+READ_ONLY = env.flag("READ_ONLY")
 
 # --- Where things are -------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from rest_framework.viewsets import ViewSet
 from cells.api.authentication import Authenticated, TokenAuthentication
 from cells.api.errors import ApiError, V1ErrorMixin
 from cells.api.headers import dress
+from cells.readonly import read_only_check
 
 #: A JSON body is held in memory; documents and files come through their own doors.
 MAX_JSON = 16 * 1024 * 1024
@@ -74,6 +75,14 @@ class V1ViewSet(V1ErrorMixin, ViewSet):
     form_parameters = False
     #: Whether a call moves the session's expiry on; `event/poll` does not (`spec/v1.md §2.1`).
     refreshes_session = True
+
+    #: Actions that the server takes while it is read-only.
+    brings_nothing: tuple[str, ...] = ()
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if self.action not in self.brings_nothing:
+            read_only_check(request.method)
 
     def get_parsers(self) -> list[BaseParser]:
         return [FormParser(), *super().get_parsers()] if self.form_parameters else super().get_parsers()

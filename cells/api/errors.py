@@ -80,6 +80,7 @@ class V1Errors:
         "name_taken": Shape(
             400, "user", "error.user.integrity_constraint_violation", {"constraint": "cell_name_unique"}
         ),
+        "read_only": Shape(503, "user", "error.user.read_only"),
         "cell_held": Shape(503, "user", "error.user.cell_held", {"id": "{name}"}),
         "cell_moved": Shape(410, "user", "error.user.cell_moved", {"id": "{name}", "url": "{url}"}),
         "document_not_found": Shape(

@@ -53,6 +53,7 @@ def client_address(request: Request) -> str:
 
 
 class SessionViewSet(V1ViewSet):
+    brings_nothing = ("authenticate", "deauthenticate")
     authentication_classes = ()
     permission_classes = ()
     form_parameters = True

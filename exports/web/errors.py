@@ -21,7 +21,13 @@ STATUS = {
     Kind.UNAVAILABLE: 503,
 }
 #: Where a page has a better word than the error's kind.
-_OWN_STATUS = {"entry_not_found": 404, "volume_not_found": 404, "nothing_published": 404, "cell_held": 503}
+_OWN_STATUS = {
+    "entry_not_found": 404,
+    "volume_not_found": 404,
+    "nothing_published": 404,
+    "cell_held": 503,
+    "read_only": 503,
+}
 #: Error's code -> the same as below, in place of its sentence.
 _OWN_PAGES = {
     "nothing_published": (

@@ -9,7 +9,8 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone, translation
 
-from cells.errors import DomainError
+from cells.errors import DomainError, ReadOnly
+from cells.readonly import read_only_check
 from exports.web import errors, people
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,13 @@ POLICY = (
 )
 #: Swagger's page brings a style element and a style attribute or two.
 DOCS_POLICY = POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
+
+
+#: Pages whose forms are taken while the server is read-only.
+_BRINGS_NOTHING = {
+    "sign-in", "sign-out", "export-delete", "export-stop", "export-renew", "export-preview", "cell-remove",
+    "cell-snapshot-remove", "cell-move-abort", "account-preferences", "account-password", "account-token-revoke",
+}  # fmt: skip
 
 
 class PageMiddleware:
@@ -40,6 +48,15 @@ class PageMiddleware:
         response.headers.setdefault("Referrer-Policy", "same-origin")
         response.headers.setdefault("Cache-Control", "no-store")
         return response
+
+    def process_view(self, request: HttpRequest, view: object, args: object, kwargs: object) -> HttpResponse | None:
+        if not request.path_info.startswith("/web/") or request.resolver_match.url_name in _BRINGS_NOTHING:
+            return None
+        try:
+            read_only_check(request.method)
+        except ReadOnly as error:
+            return errors.domain_page(request, error)
+        return None
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if not request.path_info.startswith("/web/"):

@@ -11,6 +11,7 @@ from rest_framework.viewsets import ViewSet
 
 from cells.errors import CellMoved
 from cells.models import Cell
+from cells.readonly import read_only_check
 from exports.api.cell import access
 from exports.api.cell.addresses import cell_url
 from exports.api.cell.errors import CellError, CellErrorMixin
@@ -32,6 +33,8 @@ class DialectViews(CellErrorMixin, ViewSet):
     permission_classes = ()
     #: What OPTIONS tells whoever has the privilege.
     allow = ""
+    #: Whether POST, too, is taken while the server is read-only (§2.5).
+    brings_nothing = False
     default_response_headers: dict[str, str] = {}
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -50,6 +53,8 @@ class DialectViews(CellErrorMixin, ViewSet):
         accept = request.META.get("HTTP_ACCEPT", "")
         if not accept.isascii():
             raise CellError("PR400-OD-0041", "Accept", accept)
+        if not self.brings_nothing:
+            read_only_check(request.method)
         self.find(**kwargs)
         # DRF finds handlers whatever the case; a method's name is what it is.
         if request.method != "OPTIONS" and (self.action is None or request.method != request.method.upper()):

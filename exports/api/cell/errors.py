@@ -99,6 +99,7 @@ DOMAIN: dict[str, tuple[str, tuple[str, ...]]] = {
     "blob_damaged": ("PR500-CM-0002", ()),
     "entries_damaged": ("PR500-CM-0002", ()),
     "quota_exceeded": ("PR503-SV-0005", ()),
+    "read_only": ("PR503-SV-0005", ()),
     "no_space": ("PR503-SV-0005", ()),
     "login_blocked": ("PR401-AU-0010", ()),
     "login_failed": ("PR401-AU-0011", ()),

@@ -36,6 +36,7 @@ class OAuthError(Exception):
 
 class TokenViews(CellViews):
     allow = "OPTIONS, POST"
+    brings_nothing = True
 
     def admit(self, request: Request) -> None:
         """Here is where one gets in; it works while the cell is "import failed", too."""

@@ -19,6 +19,7 @@ from rest_framework.viewsets import ViewSet
 from cells.api.sessions import client_address
 from cells.errors import CellNotFound
 from cells.models import Cell
+from cells.readonly import read_only_check
 from exports.api.move import permissions
 from exports.api.move.errors import JSON_API, MoveError, error_response
 from exports.api.move.openapi import MoveSchema
@@ -51,10 +52,14 @@ class MoveViews(ViewSet):
     permission_classes = ()
     content_negotiation_class = _Anything
     metadata_class = None
+    #: Actions that the server takes while it is read-only.
+    brings_nothing: tuple[str, ...] = ()
     schema = MoveSchema()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
+        if self.action not in self.brings_nothing:
+            read_only_check(request.method)
         name = self.kwargs.get("cell") if request.method != "OPTIONS" else None
         self._named = permissions.cell_named(name) if name is not None else None
 

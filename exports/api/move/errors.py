@@ -87,6 +87,7 @@ DOMAIN: dict[str, Shape] = {
     "move_not_found": Shape(404, PLAIN),
     "move_expired": Shape(404, PLAIN),
     "cursor_invalid": Shape(400, PLAIN),
+    "read_only": Shape(503, API),
     "cell_not_found": Shape(404, PLAIN, "Instance not found"),
     "not_authenticated": Shape(401, PLAIN, "You must be authenticated"),
     "access_denied": Shape(403, PLAIN, "Forbidden"),

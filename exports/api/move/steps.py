@@ -30,6 +30,8 @@ _TOO_LATE = _("The link is good for five minutes, and for the account that asked
 
 
 class StepViewSet(MoveViews):
+    brings_nothing = ("abort",)
+
     @openapi.authorize
     def authorize(self, request: Request, **_: str) -> HttpResponseBase:
         """Hands the browser back with a code (§7.1). Whoever gets it can have a mail sent, which the owner answers."""

@@ -21,6 +21,8 @@ from exports.services import departures, transfers
 
 
 class TransferViewSet(MoveViews):
+    brings_nothing = ("contents", "hold", "finalize", "abort")
+
     schema = None
 
     def handle_exception(self, error: Exception) -> HttpResponseBase:

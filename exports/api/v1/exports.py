@@ -18,6 +18,8 @@ PAGE = 500
 
 
 class ExportViewSet(ExportViews):
+    brings_nothing = ("stop",)
+
     @openapi.exports_list
     def list(self, request: Request) -> HttpResponseBase:
         limit = query_integer(request, "limit", None)
