@@ -164,6 +164,9 @@ class Event(models.Model):
     export_id = models.BigIntegerField(null=True)
     export_version = models.PositiveIntegerField(null=True)
     run_id = models.BigIntegerField(null=True)
+    #: Of the v1 session in which it was done; see `services.acting`.
+    session = models.CharField(max_length=16, default="", db_default="", blank=True)
+    address = models.GenericIPAddressField(null=True)
     info = models.JSONField(default=dict)
 
     class Meta:

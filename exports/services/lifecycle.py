@@ -15,6 +15,7 @@ from exports import broadcast, queue
 from exports.errors import AlreadyRunning, LeaseLost, RunLost, RunStopped
 from exports.models import Event, Export, NotificationKind, Run
 from exports.services import notification_rows, schedule_rows, snapshot_rows
+from exports.services.acting import acting
 from exports.states import ACTIVE, TRANSITIONS, RunState
 
 #: One line for each thing that happens, also in the terminal of `make run`.
@@ -49,6 +50,7 @@ def event_write(
         export_version=export.version if export else run and run.order.get("version"),
         run_id=run and run.pk,
         info=info or {},
+        **acting()._asdict(),
     )
     level = logging.WARNING if type.endswith("_FAILED") else logging.INFO
     log.log(level, "%s export=%s run=%s user=%s", type, event.export_id, event.run_id, user and user.pk)

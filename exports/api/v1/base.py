@@ -2,12 +2,14 @@
 
 import re
 
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
 from cells import tokens
 from cells.api.authentication import Authenticated
 from cells.api.base import V1ViewSet
+from cells.api.sessions import client_address
 from cells.errors import NotAuthenticated
 from exports import selectors
 from exports.api.v1 import checks, present
@@ -15,6 +17,7 @@ from exports.api.v1.errors import ExportErrors
 from exports.api.v1.openapi import V1Schema
 from exports.api.v1.streaming import json_response
 from exports.models import Export
+from exports.services import acting
 
 _ID = re.compile(r"[0-9]{1,40}")
 
@@ -34,6 +37,14 @@ class ExportViews(V1ViewSet):
     permission_classes = (SessionNeeded,)
     errors = ExportErrors()
     schema = V1Schema()
+
+    def dispatch(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
+        with acting.nobody_yet():
+            return super().dispatch(request, *args, **kwargs)
+
+    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
+        super().initial(request, *args, **kwargs)
+        acting.acts(token=request.auth, address=client_address(request))
 
     def export(self, request: Request, id: str) -> Export:
         return selectors.export_get(id=path_id(id), user=request.user)

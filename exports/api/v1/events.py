@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from types import SimpleNamespace
 
 from django.db.models import Q, QuerySet
@@ -19,6 +20,7 @@ from exports.api.v1 import checks, openapi, present
 from exports.api.v1.base import ExportViews, path_id
 from exports.api.v1.streaming import json_response
 from exports.models import Event
+from exports.services import acting
 
 MOST = 1000
 DEFAULT_POLL = 25
@@ -40,7 +42,8 @@ class EventViewSet(ExportViews):
             return json_response([])
         after = 0 if last.strip("0") == "" else path_id(last)
         events = selectors.owner_events(owner=request.user, types=present.POLLABLE, after=after)
-        return json_response([present.event_listed(event) for event in events[:limit]])
+        listed = partial(present.event_listed, session=acting.session_of(request.auth))
+        return json_response([listed(event) for event in events[:limit]])
 
     @openapi.event_list
     def list(self, request: Request) -> HttpResponseBase:
@@ -53,7 +56,8 @@ class EventViewSet(ExportViews):
             lines = _csv(events[offset : offset + limit].iterator())
             return StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8; header=present")
         skips_count = request.query_params.get("skip_count", "0") in ("1", "true")
-        shown = present.event_whole if form == "json_full" else present.event_listed
+        listed = partial(present.event_listed, session=acting.session_of(request.auth))
+        shown = present.event_whole if form == "json_full" else listed
         return json_response(
             {
                 **({} if skips_count else {"count": events.count()}),

@@ -91,14 +91,17 @@ def event_whole(event: Event) -> dict[str, object]:
             "timestamp": timestamp(event.at),
             "pollable": event.type in POLLABLE,
             "info": _event_info(event.info),
+            **({"ipv4_address": event.address} if event.address else {}),
         },
+        "_session": {"_id": event.session} if event.session else None,
         "_user": user and {"_id": user.pk, "_generated_displayname": user.get_full_name() or user.get_username()},
     }
 
 
-def event_listed(event: Event) -> dict[str, object]:
-    """The short form of §12, without moments, infos and sessions."""
-    return {"event": _event_short(event), "_user": event.user_id and {"_id": event.user_id}, "session_self": False}
+def event_listed(event: Event, session: str = "") -> dict[str, object]:
+    """The short form of §12, without moments, infos and sessions. `session`: whose `session_self` it is."""
+    is_own = session != "" and event.session == session
+    return {"event": _event_short(event), "_user": event.user_id and {"_id": event.user_id}, "session_self": is_own}
 
 
 def _definition(export: Export) -> dict[str, object]:

@@ -60,8 +60,10 @@ EVENT = thing(
         "_id", "type", "schema", "basetype",
         _id=NUMBER, type=TEXT, schema=one_of(("BASE", "USER")), basetype=TEXT, objecttype=TEXT,
         object_id=nullable(NUMBER), object_version=nullable(NUMBER), timestamp=MOMENT, pollable=FLAG, info=OPEN,
+        ipv4_address=TEXT,
     ),
     _user=nullable(thing("_id", _id=NUMBER, _generated_displayname=TEXT)), session_self=FLAG,
+    _session=nullable(thing("_id", _id=TEXT)),
 )  # fmt: skip
 _TRANSPORT = thing(
     "uuid", "type", "packer", "options", "_state",

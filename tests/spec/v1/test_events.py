@@ -156,3 +156,36 @@ def test_an_unknown_event(as_root: V1) -> None:
     refused(as_root.get("event/999999"), 400, "error.user.event_not_found", id="999999")
     refused(as_root.get(f"event/{2**70}"), 400, "error.user.event_not_found", id=str(2**70))
     refused(as_root.get("event/x"), 400, "error.api.type_mismatch")
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_events_tell_the_session_and_if_wanted_the_address(
+    as_alice: V1, as_root: V1, alice: User, settings, wanted: bool
+) -> None:
+    """§12: "`ipv4_address`", "`_session`: {...}", short form "it has `session_self`"; §13: "Event logging of personal
+    data can be switched"."""
+    settings.EVENTS_WITH_ADDRESSES = wanted
+    export = created(as_alice)
+    answer(as_alice.post(f"export/{id_of(export)}/start"))
+    run = lifecycle.claim(run_id=Run.objects.get().pk)
+    [insert, start] = answer(as_root.get("event/list?format=json_full&sort=_id.ASC"))["objects"]
+    assert insert["event"].get("ipv4_address") == ("127.0.0.1" if wanted else None)
+    assert insert["_session"]["_id"] and insert["_session"]["_id"] not in as_alice.token
+    assert (start["_session"], "ipv4_address" in start["event"]) == (None, False), "a worker has no session"
+    created(as_root)
+    own = {each["event"]["object_id"]: each["session_self"] for each in answer(as_root.get("event/list"))["objects"]}
+    assert own.pop(id_of(export)) is False and set(own.values()) == {True}
+    assert run is not None and [each["session_self"] for each in answer(as_alice.get("event/poll/0"))] == [False]
+
+
+@pytest.mark.parametrize(("seen", "told"), [("fe80::1%eth0", "fe80::1"), ("unknown", None), ("", None)])
+def test_what_is_no_address_is_none(as_alice: V1, settings, seen: str, told: str | None) -> None:
+    settings.EVENTS_WITH_ADDRESSES = True
+    answer(as_alice.put("export", {"export": {"search": {}}}, REMOTE_ADDR=seen))
+    assert Event.objects.get().address == told
+
+
+def test_a_worker_in_the_same_thread_is_not_taken_for_the_caller(as_alice: V1, failed) -> None:
+    assert list(Event.objects.order_by("pk").values_list("type", "session")[1:]) == [
+        ("EXPORT_START", ""), ("EXPORT_FAILED", ""),
+    ]  # fmt: skip
