@@ -15,6 +15,7 @@ from cells.readonly import read_only_check
 from exports.api.cell import access
 from exports.api.cell.addresses import cell_url
 from exports.api.cell.errors import CellError, CellErrorMixin
+from exports.api.cell.openapi import CellSchema
 from exports.api.cell.overrides import key_is_good, override
 from exports.services.cell_jobs import cell_job, import_failed
 
@@ -35,6 +36,7 @@ class DialectViews(CellErrorMixin, ViewSet):
     allow = ""
     #: Whether POST, too, is taken while the server is read-only (§2.5).
     brings_nothing = False
+    schema = CellSchema()
     default_response_headers: dict[str, str] = {}
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:

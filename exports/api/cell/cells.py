@@ -6,7 +6,7 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
 from cells import writing
-from exports.api.cell import access
+from exports.api.cell import access, openapi
 from exports.api.cell.addresses import cell_url, unit_url
 from exports.api.cell.base import CellViews, DialectViews, answer
 from exports.api.cell.errors import CellError
@@ -38,6 +38,7 @@ class RootViews(CellViews):
         else:
             super().admit(request)
 
+    @openapi.root_get
     def read(self, request: Request, cell: str) -> HttpResponseBase:
         url = cell_url(self.cell)
         if "xml" in request.META.get("HTTP_ACCEPT", "").lower():
@@ -53,6 +54,7 @@ class RootViews(CellViews):
         resource = cell_resource(self.cell, cell_url(self.cell).removesuffix("/"))
         return multistatus_response(self.cell, [resource], cell_etag(self.cell))
 
+    @openapi.root_delete
     def destroy(self, request: Request, cell: str) -> HttpResponseBase:
         writing.cell_delete(cell=self.cell)
         return HttpResponse(status=204)

@@ -8,6 +8,7 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
+from exports.api.cell import openapi
 from exports.api.cell.addresses import cell_url
 from exports.api.cell.base import CellViews, answer, json_object
 from exports.api.cell.errors import CellError
@@ -22,6 +23,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,192}")
 class ExportViews(CellViews):
     allow = "OPTIONS, GET, POST"
 
+    @openapi.export_get
     def read(self, request: Request, cell: str) -> HttpResponseBase:
         run = snapshots.snapshot_running(cell=self.cell)
         if run is None:
@@ -35,6 +37,7 @@ class ExportViews(CellViews):
             }
         )
 
+    @openapi.export_post
     def create(self, request: Request, cell: str) -> HttpResponseBase:
         self.refuse_job()
         given = (json_object(request) or {}).get("Name")

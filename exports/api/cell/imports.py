@@ -14,6 +14,7 @@ from cells.api.errors import ApiError
 from cells.errors import FileNotFound
 from cells.models import SnapshotFile
 from cells.snapshots import snapshot_get
+from exports.api.cell import openapi
 from exports.api.cell.addresses import cell_url
 from exports.api.cell.base import CellViews, answer, json_object
 from exports.api.cell.errors import CellError, told_error
@@ -34,6 +35,7 @@ class ImportViews(CellViews):
     allow = "OPTIONS, GET, POST"
     survives_failure = True
 
+    @openapi.import_get
     def read(self, request: Request, cell: str) -> HttpResponseBase:
         """What runs goes before what failed: a client that tries again shall not see the old failure."""
         if _check_asked(request):
@@ -44,6 +46,7 @@ class ImportViews(CellViews):
             return answer(_told(row) | {"message": told_error(row.error)})
         return answer({"status": READY})
 
+    @openapi.import_post
     def create(self, request: Request, cell: str) -> HttpResponseBase:
         self.refuse_job()
         body = json_object(request)
@@ -69,6 +72,7 @@ class ImportViews(CellViews):
         )
         return HttpResponse(status=202, headers={"Location": f"{cell_url(self.cell)}__import?check=true"})
 
+    @openapi.import_delete
     def destroy(self, request: Request, cell: str) -> HttpResponseBase:
         """The owner has seen that the last import failed; the cell is normal again."""
         imports.import_dismiss(cell=self.cell)
@@ -84,6 +88,7 @@ class ImportViews(CellViews):
 class UndoViews(CellViews):
     allow = "OPTIONS, POST"
 
+    @openapi.undo_post
     def create(self, request: Request, cell: str) -> HttpResponseBase:
         imports.import_undo(cell=self.cell)
         return HttpResponse(status=204)

@@ -13,6 +13,7 @@ from cells.api.ranges import begun
 from cells.errors import DomainError, FileNotFound, PreconditionFailed
 from cells.models import Cell, SnapshotFile
 from cells.snapshots import snapshot_etag, snapshot_get, snapshots_of
+from exports.api.cell import openapi
 from exports.api.cell.addresses import snapshot_url
 from exports.api.cell.base import CellViews, content_length, etag_matches
 from exports.api.cell.errors import CellError, told_error
@@ -62,6 +63,7 @@ class FileViews(CellViews):
         depth_of(request)
         return multistatus_response(self.cell, [_resource(self.cell, file)], quoted_etag(file))
 
+    @openapi.snapshot_get
     def read(self, request: Request, cell: str, name: str) -> HttpResponseBase:
         file = self._file(name)
         size, chunks = self._content(file)
@@ -80,6 +82,7 @@ class FileViews(CellViews):
         body = begun(chunks(start, end))
         return StreamingHttpResponse(body, status=status, content_type=file.content_type, headers=headers)
 
+    @openapi.snapshot_put
     def update(self, request: Request, cell: str, name: str) -> HttpResponseBase:
         self.refuse_moved()
         length = content_length(request)
@@ -99,6 +102,7 @@ class FileViews(CellViews):
             raise CellError("PR412-DV-0001") from error
         return HttpResponse(status=201 if stored.is_new else 204, headers={"ETag": quoted_etag(stored.file)})
 
+    @openapi.snapshot_delete
     def destroy(self, request: Request, cell: str, name: str) -> HttpResponseBase:
         self._file(name)
         try:

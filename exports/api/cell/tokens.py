@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from cells import tokens
 from cells.api.sessions import client_address
 from cells.errors import LoginBlocked, LoginDisabled, LoginFailed, SessionInvalid, SessionNotFound
+from exports.api.cell import openapi
 from exports.api.cell.access import COOKIE, REFRESH, cookie_make
 from exports.api.cell.addresses import cell_path
 from exports.api.cell.base import CellViews, answer, raw_body
@@ -41,6 +42,7 @@ class TokenViews(CellViews):
     def admit(self, request: Request) -> None:
         """Here is where one gets in; it works while the cell is "import failed", too."""
 
+    @openapi.token_post
     def create(self, request: Request, cell: str) -> HttpResponseBase:
         try:
             return self._grant(request)

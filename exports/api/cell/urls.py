@@ -14,29 +14,33 @@ _CELL = r"^(?P<cell>[^/]+)"
 _STATUS = {"get": "read", "head": "read", "post": "create"}
 
 
-def _at(pattern: str, views: type[DialectViews], actions: dict[str, str]) -> URLPattern:
-    """One slash behind it addresses the same resource. None of this is in the description of v1."""
-    return re_path(pattern + r"/?\Z", views.as_view(actions, schema=None))
+def _at(pattern: str, views: type[DialectViews], actions: dict[str, str], **schema: None) -> list[URLPattern]:
+    """One slash behind it addresses the same resource; the API description tells of the other one."""
+    return [
+        re_path(pattern + r"\Z", views.as_view(actions, **schema)),
+        re_path(pattern + r"/\Z", views.as_view(actions, schema=None)),
+    ]
 
 
 urlpatterns = [
-    _at(r"^__ctl/Cell", CellsViews, {"get": "list", "head": "list", "post": "create"}),
-    _at(
+    *_at(r"^__ctl/Cell", CellsViews, {"get": "list", "head": "list", "post": "create"}, schema=None),
+    *_at(
         r"^__ctl/Cell\((?P<key>[^/]*)\)",
         CellViews,
         {"get": "read", "head": "read", "put": "update", "merge": "update", "delete": "destroy"},
+        schema=None,
     ),
     re_path(r"^__ctl(?:/[\s\S]*)?\Z", UnknownViews.as_view({"get": "options"}, schema=None)),
-    _at(_CELL, RootViews, {"get": "read", "head": "read", "propfind": "propfind", "delete": "destroy"}),
-    _at(_CELL + "/__export", ExportViews, _STATUS),
-    _at(_CELL + "/__import", ImportViews, {**_STATUS, "delete": "destroy"}),
-    _at(_CELL + "/__import/undo", UndoViews, {"post": "create"}),
-    _at(_CELL + "/__snapshot", AreaViews, {"propfind": "propfind"}),
-    _at(
+    *_at(_CELL, RootViews, {"get": "read", "head": "read", "propfind": "propfind", "delete": "destroy"}),
+    *_at(_CELL + "/__export", ExportViews, _STATUS),
+    *_at(_CELL + "/__import", ImportViews, {**_STATUS, "delete": "destroy"}),
+    *_at(_CELL + "/__import/undo", UndoViews, {"post": "create"}),
+    *_at(_CELL + "/__snapshot", AreaViews, {"propfind": "propfind"}, schema=None),
+    *_at(
         _CELL + "/__snapshot/(?P<name>[^/]+)",
         FileViews,
         {"get": "read", "head": "read", "put": "update", "delete": "destroy", "propfind": "propfind"},
     ),
-    _at(_CELL + "/__token", TokenViews, {"post": "create"}),
+    *_at(_CELL + "/__token", TokenViews, {"post": "create"}),
     re_path(_CELL + r"/[\s\S]*\Z", UnknownViews.as_view({"get": "options"}, schema=None)),
 ]
