@@ -52,6 +52,23 @@ def test_what_is_found_comes_in_the_order_asked_for(cell: Cell, clause: str, sor
     assert "".join(in_order(cell, {"sort": sort, "offset": 1, "limit": 3})).replace("d", "") == expected[1:4]
 
 
+def test_rows_of_tables_and_files_are_sorted_by_too(cell: Cell) -> None:
+    """§7.6: "`mode` `min|max|sum|avg` for multi-values"; §7.5: "nested table", "`_linked._asset.<p>` … filesize"."""
+    for name, size in (("a.jpg", 30), ("b.jpg", 10), ("c.png", 20)):
+        put_file(cell, name, b"x" * size)
+    rows = [[{"n": 3}, {"n": 9}], [{"n": 1}, {"n": 20}], [], [{"n": 5}]]
+    files = ["a.jpg", "b.jpg", "none.jpg", "c.png"]
+    bodies = [{"_nested:car__owner": row, "f": {"_file": file}} for row, file in zip(rows, files, strict=True)]
+    store(cell, [("car", body) for body in bodies])
+
+    def order(field: str, **more: str) -> str:
+        return "".join(in_order(cell, {"sort": [{"field": field, **more}]})).replace("d", "")
+
+    owner = "car._nested:car__owner.n"
+    assert (order(owner), order(owner, order="DESC"), order(owner, mode="sum")) == ("1032", "1032", "3012")
+    assert (order("_linked._asset.filesize"), order("_linked._asset.name", order="DESC")) == ("1302", "3102")
+
+
 def test_with_path_what_is_below_another_stands_behind_it(cell: Cell) -> None:
     """§7.6: "`with_path`"; without a value of its own a document comes last, wherever it stands."""
     ids: dict[str, int] = {}
