@@ -7,6 +7,7 @@ server alone decides: it is asked again, by whichever worker and however often, 
 import logging
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from time import monotonic, sleep
 
@@ -122,7 +123,8 @@ class _Alive:
         self._heart.tick()
         if monotonic() - self._told > _ALIVE_SECONDS:
             self._told = monotonic()
-            self._source.status()
+            with suppress(SourceAway):
+                self._source.status()
 
 
 def _collect(row: Import, source: SourceServer, heart: Heart) -> Head:

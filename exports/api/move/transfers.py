@@ -24,6 +24,8 @@ class TransferViewSet(MoveViews):
     brings_nothing = ("contents", "hold", "finalize", "abort")
 
     schema = None
+    #: A server whose disks are full gives its cells away.
+    brings_nothing = ("contents", "hold", "finalize", "abort")
 
     def handle_exception(self, error: Exception) -> HttpResponseBase:
         if not isinstance(error, DomainError) or error.kind is Kind.UNAVAILABLE:
