@@ -1,5 +1,6 @@
 """Telling whoever waits at a websocket that a row has changed. The row is the truth; a lost message costs seconds."""
 
+import logging
 from functools import cache
 
 import redis
@@ -10,6 +11,9 @@ from django.db import transaction
 CHANNEL = "exportsite.realtime"
 IMPORTS, EXPORTS = "imports", "exports"
 _PATIENCE = 2.0
+_ALIVE = f"{CHANNEL}.alive"
+
+log = logging.getLogger(__name__)
 
 
 def tell(what: str) -> None:
@@ -20,6 +24,20 @@ def tell(what: str) -> None:
         _redis().publish(CHANNEL, what)
 
     transaction.on_commit(send, robust=True)
+
+
+def listener_noted(seconds: int) -> None:
+    """Called by each process that listens, again before so many seconds are over. Raises RedisError."""
+    _redis().set(_ALIVE, 1, ex=seconds)
+
+
+def listener_alive() -> bool:
+    """Whether a websocket is worth opening."""
+    try:
+        return bool(_redis().exists(_ALIVE))
+    except redis.RedisError as error:
+        log.warning("Redis does not answer (%s)", type(error).__name__)
+        return False
 
 
 @cache

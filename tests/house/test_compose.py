@@ -11,20 +11,20 @@ import pytest
 import yaml
 
 from exportsite import env
-from exportsite.management.commands.up import BEAT_ARGUMENTS, web_arguments, worker_arguments
+from exportsite.management.commands.up import BEAT_ARGUMENTS, realtime_arguments, web_arguments, worker_arguments
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = ("migrate", "web", "worker", "beat")
+OURS = ("migrate", "web", "realtime", "worker", "beat")
 NGINX = (ROOT / "deploy" / "nginx.conf").read_text()
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 EXAMPLE = (ROOT / ".env.example").read_text()
 
 
 def test_the_services_are_these_and_each_says_whether_it_is_healthy() -> None:
-    assert set(SERVICES) == {"postgres", "redis", "migrate", "web", "worker", "beat", "nginx"}
+    assert set(SERVICES) == {"postgres", "redis", "nginx", *OURS}
     for name, service in SERVICES.items():
         assert "healthcheck" in service, name
     assert [name for name in SERVICES if SERVICES[name]["healthcheck"].get("disable")] == ["migrate"]
@@ -73,6 +73,7 @@ def test_what_must_last_is_on_named_volumes_and_only_web_and_workers_may_write_t
 def test_compose_starts_the_same_processes_as_the_up_command() -> None:
     image_command = yaml.safe_load(re.search(r"^CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)[1])
     assert image_command == ["granian", *web_arguments("0.0.0.0", 8000)]  # noqa: S104
+    assert SERVICES["realtime"]["command"] == ["python", *realtime_arguments("0.0.0.0", 8001)]  # noqa: S104
     assert SERVICES["worker"]["command"] == ["celery", *_at_info(worker_arguments(2))]
     assert SERVICES["beat"]["command"] == ["celery", *_at_info(BEAT_ARGUMENTS)]
 
@@ -84,7 +85,7 @@ def _at_info(arguments: list[str]) -> list[str]:
 
 def test_there_is_one_beat_and_nobody_starts_before_the_migrations() -> None:
     assert "deploy" not in SERVICES["beat"]
-    for name in ("web", "worker", "beat"):
+    for name in ("web", "realtime", "worker", "beat"):
         assert SERVICES[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
 
 

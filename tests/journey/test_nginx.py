@@ -17,10 +17,12 @@ from django.contrib.auth.models import User
 from cells import tokens
 from cells.blobs import BlobStore
 from cells.models import Cell, File
-from exports.models import Export
-from exports.services import downloads, lifecycle, running
-from exportsite.management.commands.up import web_arguments
+from exports.models import Export, ImportMode
+from exports.services import downloads, import_lifecycle, lifecycle, running
+from exportsite.management.commands.up import realtime_arguments, web_arguments
 from exportsite.processes import Child
+from tests.spec.move.asking import Move, exported
+from tests.spec.move.sockets import PROTOCOL, call, ended, still_waits, subscribe, told
 
 ROOT = Path(__file__).resolve().parents[2]
 NGINX = shutil.which("nginx")
@@ -35,6 +37,7 @@ pytestmark = [
 class Site:
     port: int
     web_port: int
+    realtime_port: int
     folder: Path
 
     def ask(self, method: str, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
@@ -42,7 +45,7 @@ class Site:
         return ask(self.port, method, path, None, {name.replace("_", "-"): value for name, value in headers.items()})
 
     def printed(self) -> str:
-        return (self.folder / "nginx.log").read_text() + (self.folder / "web.log").read_text()
+        return "".join((self.folder / f"{name}.log").read_text() for name in ("nginx", "web", "realtime"))
 
 
 def ask(port: int, method: str, path: str, body: object, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
@@ -71,20 +74,22 @@ def await_port(port: int, child: Child) -> None:
 
 @pytest.fixture
 def site(process_env: dict[str, str], store: Path, tmp_path: Path) -> Iterator[Site]:
-    found = Site(free_port(), free_port(), tmp_path)
+    found = Site(free_port(), free_port(), free_port(), tmp_path)
     config = tmp_path / "nginx.conf"
     config.write_text(adapted((ROOT / "deploy" / "nginx.conf").read_text(), found, store))
     commands = {
         "web": [sys.executable, "-m", "granian", *web_arguments("127.0.0.1", found.web_port)],
+        "realtime": [sys.executable, *realtime_arguments("127.0.0.1", found.realtime_port)],
         "nginx": [NGINX, "-c", config, "-p", tmp_path],
     }
+    ports = {"web": found.web_port, "realtime": found.realtime_port, "nginx": found.port}
     env = {**process_env, "ACCEL_REDIRECT": "/stored/"}
     with contextlib.ExitStack() as stack:
         for name, command in commands.items():
             log = stack.enter_context((tmp_path / f"{name}.log").open("wb"))
             child = Child(name, command, cwd=ROOT, env=env, stdout=log, stderr=log)
             stack.callback(child.stop)
-            await_port(found.web_port if name == "web" else found.port, child)
+            await_port(ports[name], child)
         yield found
 
 
@@ -93,6 +98,7 @@ def adapted(config: str, site: Site, store: Path) -> str:
     changes = {
         " /tmp/": f" {site.folder}/",
         "http://web:8000": f"http://127.0.0.1:{site.web_port}",
+        "http://realtime:8001": f"http://127.0.0.1:{site.realtime_port}",
         "listen 8080": f"listen 127.0.0.1:{site.port}",
         "alias /store/": f"alias {store}/",
     }
@@ -158,6 +164,31 @@ def test_nobody_reaches_a_volume_by_its_place(site: Site, export: Export) -> Non
         assert status == 404 and not body.startswith(b"PK")
     wrong = site.ask("GET", f"/api/v1/export/{export.pk}/download/{'x' * 43}/papers.zip")
     assert wrong[0] == 302 and b"PK" not in wrong[2]
+
+
+def test_websockets_reach_the_process_that_holds_them(site: Site, alice: User) -> None:
+    """`spec/move.md §4.11, §6.10`."""
+    cell = Cell.objects.create(name="papers", owner=alice)
+    importing = "/papers/move/importing/realtime"
+    row = import_lifecycle.import_create(
+        cell=cell, owner=alice, source="file:/nowhere", mode=ImportMode.REPLACE, name="x", nudge=False
+    )
+    client = Move(alice, cell=cell, scopes=("io.cozy.exports",))
+    with call(site.port, importing) as waiting, call(site.port, "/realtime/", subprotocols=[PROTOCOL]) as exports:
+        assert exports.subprotocol == PROTOCOL
+        still_waits(waiting)
+        import_lifecycle.import_fail(import_lifecycle.claim(import_id=row.pk))
+        assert told(waiting) == {"redirect": "http://localhost:8000/web/cells/papers/import"}
+        assert ended(waiting) == (1000, "")
+        subscribe(exports, client.token)
+        exported(client)
+        assert [told(exports)["event"], told(exports)["event"]] == ["CREATED", "UPDATED"]
+    for path in (importing, "/realtime/", "/move/importing/realtime"):
+        assert site.ask("GET", path)[0] == 426
+        assert ask(site.web_port, "GET", path, None, {})[0] == 501
+    for path in (f"{importing}/", "/x/papers/move/importing/realtime", "/realtime"):
+        assert site.ask("GET", path)[0] == 404
+    assert client.token not in site.printed()
 
 
 def test_an_upload_flows_through_whole_or_is_refused(site: Site, alice: User, tmp_path: Path) -> None:

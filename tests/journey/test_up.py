@@ -19,6 +19,8 @@ from typing import Any
 
 import pytest
 
+from tests.spec.move.sockets import call, told
+
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120
 #: What the test process has set for itself and a fresh installation would not have.
@@ -195,6 +197,22 @@ def test_a_killed_redis_is_started_again(data: Path) -> None:
         time.sleep(0.1)
     assert up.stop(signal.SIGINT) == 0
     await_no_process(data)
+
+
+def test_websockets_are_held_where_a_port_is_given_for_them(data: Path) -> None:
+    """One port of `make run` cannot hold both: a proxy of one's own leads to the second."""
+    port = free_port()
+    up = Up(data, "--no-demo", "--realtime-port", str(port)).await_ready()
+    with call(port, "/move/importing/realtime") as caller:
+        assert told(caller) == {"redirect": f"http://localhost:{up.port}/web/sign-in"}
+    assert up.stop(signal.SIGINT) == 0
+    await_no_process(data)
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = Up(data, "--no-demo", "--realtime-port", str(port))
+        assert refused.process.wait(PATIENCE) == 1
+    assert refused.said().startswith(f"Cannot listen on 127.0.0.1 port {port}: Address already in use.")
 
 
 def test_a_busy_port_is_one_sentence(data: Path) -> None:

@@ -7,6 +7,7 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
 from cells.models import Cell
+from exports import broadcast
 from exports.api.move import bodies, openapi
 from exports.api.move.base import MoveViews, base_url
 from exports.api.move.errors import API, MoveError
@@ -80,6 +81,9 @@ class ImportViewSet(MoveViews):
         context |= {"domain": f"{base_url(request, cell)}/{cell.name}" if cell else ""}
         waiting, was = context.get("waiting"), "waiting" in request.query_params
         following = f"{unit_url()}web/cells/{cell.name}/" + ("import" if context.get("failed") else "") if cell else "/"
+        if cell and context.get("running") and broadcast.listener_alive():
+            below = "" if cell_of_host(request._request.get_host()) else f"/{cell.name}"
+            context["realtime"] = f"{below}/move/importing/realtime"
         if waiting or was:
             context["refresh"] = "5; url=?waiting" if waiting else f"0; url={following}"
         return page(request, "importing", {**context, "following": following})
@@ -91,8 +95,9 @@ class ImportViewSet(MoveViews):
         return row.cell if row else None
 
     def realtime(self, request: Request, **_: str) -> HttpResponseBase:
-        """The web server speaks no websocket: the page asks again instead."""
-        raise MoveError(501, "This server has no websocket; GET /move/importing tells the same", family=API)
+        """Of the addresses of `realtime.server`: a proxy leads there, and here only where there is none."""
+        told = "The web server has no websockets, and no proxy leads to `manage.py realtime`: ask again instead"
+        raise MoveError(501, told, family=API)
 
 
 def _waiting(cell: Cell) -> dict[str, object]:

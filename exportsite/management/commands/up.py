@@ -30,16 +30,21 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=settings.PORT, help="default PORT, or 8000")
         parser.add_argument("--data", type=Path, default=settings.DATA, help="folder that keeps everything (./var)")
         parser.add_argument("--workers", type=int, default=max(2, os.cpu_count() or 2), help="runs worked on at once")
+        parser.add_argument("--realtime-port", type=int, help="of the websockets, for a proxy (default: none)")
         parser.add_argument("--no-demo", action="store_true", help="do not load the demo cell")
 
-    def handle(self, *, host: str, port: int, data: Path, workers: int, no_demo: bool, **_: Any) -> None:
+    def handle(
+        self, *, host: str, port: int, data: Path, workers: int, realtime_port: int | None, no_demo: bool, **_: Any
+    ) -> None:
         if data.absolute() != settings.DATA:  # the settings have read another DATA: begin again with this one
             os.environ["DATA"] = str(data.absolute())
             os.execv(sys.executable, [sys.executable, *sys.argv])  # noqa: S606
         try:
             with lock_folder(settings.DATA), Supervisor() as supervisor:
-                check_port(host, port)
-                _start(supervisor, host, port, max(1, workers), demo=not no_demo)
+                for wanted in (port, realtime_port):
+                    if wanted is not None:
+                        check_port(host, wanted)
+                _start(supervisor, host, port, max(1, workers), realtime_port, demo=not no_demo)
                 supervisor.watch()
         except StartError as error:
             sys.exit(str(error))
@@ -49,7 +54,9 @@ class Command(BaseCommand):
             say("Stopped.")
 
 
-def _start(supervisor: Supervisor, host: str, port: int, workers: int, *, demo: bool) -> None:
+def _start(
+    supervisor: Supervisor, host: str, port: int, workers: int, realtime_port: int | None, *, demo: bool
+) -> None:
     began = time.monotonic()
     data = settings.DATA
     embedded.keep_secret(data / "secret-key")
@@ -67,6 +74,9 @@ def _start(supervisor: Supervisor, host: str, port: int, workers: int, *, demo: 
     supervisor.add(lambda: child("beat", ["-m", "celery", *BEAT_ARGUMENTS]), again=True)
     address = f"http://{_named(host)}:{port}"
     supervisor.await_answer(web, f"{address}/healthz")
+    if realtime_port is not None:
+        realtime = supervisor.add(lambda: child("realtime", realtime_arguments(host, realtime_port)), again=True)
+        supervisor.await_answer(realtime, f"http://{_named(host)}:{realtime_port}/healthz")
     _await_worker(worker)
     say(f"Ready after {time.monotonic() - began:.1f} s. Stop with Ctrl-C.\n")
     say(f"    {address}/           exports and cells: sign in as admin, password in {data / 'admin-password'}")
@@ -81,6 +91,10 @@ def web_arguments(host: str, port: int) -> list[str]:
     """No access log: it would print query strings and passkeys."""
     web = ["--interface", "wsgi", "exportsite.wsgi:application", "--host", host, "--port", str(port)]
     return [*web, "--workers", "1", "--blocking-threads", "64", "--no-access-log", "--log-level", "error"]
+
+
+def realtime_arguments(host: str, port: int) -> list[str]:
+    return ["manage.py", "realtime", "--host", host, "--port", str(port)]
 
 
 def worker_arguments(workers: int) -> list[str]:

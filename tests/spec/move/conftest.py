@@ -1,11 +1,16 @@
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
 from cells.models import Cell
+from exports.api.move.realtime import hub
 from exports.services import move_fetching
 from tests.factories import make_cell, put_documents, put_file, put_files
 from tests.spec.move.asking import Move
+from tests.spec.move.sockets import listening, realtime
 
 FILES = {
     "a.txt": b"hello\n" * 1000,
@@ -69,3 +74,25 @@ def target(bob: User) -> Cell:
 @pytest.fixture
 def as_bob(bob: User, target: Cell) -> Move:
     return Move(bob, cell=target, scopes=("io.cozy.imports",))
+
+
+@pytest.fixture
+def process(process_env: dict[str, str], tmp_path: Path) -> Iterator[int]:
+    """The port of a process; it has nothing to complain of."""
+    with realtime(process_env, tmp_path / "realtime.log") as port:
+        yield port
+    assert (tmp_path / "realtime.log").read_text() == ""
+
+
+@pytest.fixture
+def port(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """The same in a thread, which starts in no time, and looks at no row unless it is told to."""
+    monkeypatch.setattr(hub, "CHECK_SECONDS", 3600)
+    with listening() as port:
+        yield port
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks at the rows all the time, and hears of nothing."""
+    monkeypatch.setattr(hub, "CHECK_SECONDS", 0.05)

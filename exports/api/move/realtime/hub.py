@@ -7,7 +7,7 @@ together; every CHECK_SECONDS that happens unasked, so a message that was lost c
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import redis.asyncio
 from django.conf import settings
@@ -65,16 +65,26 @@ class Hub:
     def unwatch(self, watcher: Watcher) -> None:
         self._watchers.discard(watcher)
 
-    async def run(self) -> None:
-        """Until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._listen())
-            tasks.create_task(self._check_again_and_again())
+    @contextlib.asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """While the block is open. What must not end ends the block too: nobody shall wait for nothing."""
+        async with asyncio.TaskGroup() as group:
+            jobs = (self._listen(), self._check_again_and_again(), _noted_again_and_again())
+            tasks = [group.create_task(job) for job in jobs]
+            try:
+                yield
+            finally:
+                # While it connects, redis takes a cancellation for a lost connection, and connects anew.
+                while running := [task for task in tasks if not task.done()]:
+                    for task in running:
+                        task.cancel()
+                    await asyncio.wait(running, timeout=0.2)
 
     async def _check_again_and_again(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), CHECK_SECONDS)
+                async with asyncio.timeout(CHECK_SECONDS):  # wait_for of Python 3.11 can swallow a cancellation
+                    await self._due.wait()
             self._due.clear()
             try:
                 await self._check()
@@ -120,12 +130,19 @@ class Hub:
         """Whatever is told is a reason to look; so is each new connection, for what was told meanwhile."""
         while True:
             try:
-                client = redis.asyncio.from_url(settings.REDIS_URL, health_check_interval=int(CHECK_SECONDS))
-                async with client, client.pubsub() as channel:
+                async with redis.asyncio.from_url(settings.REDIS_URL) as client, client.pubsub() as channel:
                     await channel.subscribe(broadcast.CHANNEL)
                     while True:
-                        if await channel.get_message(timeout=CHECK_SECONDS) is not None:
-                            self._due.set()
+                        await channel.get_message(timeout=None)
+                        self._due.set()
             except (RedisError, OSError) as error:
                 log.warning("websockets wait: Redis does not answer (%s)", type(error).__name__)
                 await asyncio.sleep(_RECONNECT_SECONDS)
+
+
+async def _noted_again_and_again() -> None:
+    """For pages, which open a websocket only where somebody will answer."""
+    while True:
+        with contextlib.suppress(RedisError):
+            await ask(broadcast.listener_noted, int(3 * CHECK_SECONDS) + 1)
+        await asyncio.sleep(CHECK_SECONDS)

@@ -67,11 +67,8 @@ async def listening(
         max_queue=4,
         logger=silent,
     )
-    async with asyncio.TaskGroup() as tasks:  # who waits for nothing must not wait: without the hub there is no server
-        looking = tasks.create_task(hub.run())
-        async with serving as server:
-            yield server.sockets[0].getsockname()[1]
-        looking.cancel()
+    async with hub.working(), serving as server:
+        yield server.sockets[0].getsockname()[1]
 
 
 async def run(host: str, port: int) -> None:
