@@ -40,12 +40,13 @@ def run(*command: str | Path) -> str:
     return done.stdout.decode()
 
 
-def drain(*command: str | Path) -> None:
-    """As `run`, for outputs of gigabytes."""
+def drain(*command: str | Path) -> str:
+    """As `run`, for outputs of gigabytes; what it says beside them."""
     done = subprocess.run(
         [str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=ENVIRONMENT
     )
     assert done.returncode == 0, (command, done.stderr[-500:])
+    return done.stderr.decode()
 
 
 def pipe(first: list[str | Path], second: list[str | Path]) -> str:
@@ -180,7 +181,7 @@ JUDGES = (
         "bsdtar",
         "bsdtar",
         ("zip", *TARS),
-        lambda path: drain("bsdtar", "-xOf", path),
+        lambda path: [line.removeprefix("x ") for line in _lines(drain("bsdtar", "-xvOf", path))],
         lambda path: _lines(run("bsdtar", "-tf", path)),
         lambda path, into: run("bsdtar", "-xpf", path, "-C", into),
     ),
@@ -188,7 +189,7 @@ JUDGES = (
         "tar",
         "tar",
         TARS,
-        lambda path: drain("tar", "-xOf", path),
+        lambda path: _lines(drain("tar", "--quoting-style=literal", "-xvOf", path)),
         lambda path: _lines(run("tar", "--quoting-style=literal", "-tf", path)),
         lambda path, into: run("tar", "-xpf", path, "-C", into),
     ),
