@@ -14,6 +14,11 @@ from django.test import TransactionTestCase
 from tests import emptying
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that may take longest come first: of one that begins last all other processes would wait for the end."""
+    items.sort(key=lambda item: -max((mark.args[0] for mark in item.iter_markers("timeout")), default=0))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def quick_emptying() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:

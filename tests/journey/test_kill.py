@@ -88,7 +88,11 @@ def leftovers(store: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize(
-    "kills", [pytest.param(4, id="four points"), pytest.param(20, id="twenty points", marks=pytest.mark.slow)]
+    "kills",
+    [
+        pytest.param(4, id="four points"),
+        pytest.param(20, id="twenty points", marks=[pytest.mark.slow, pytest.mark.timeout(1200)]),
+    ],
 )
 def test_a_killed_worker_costs_time_and_nothing_else(
     kills: int, large_cell: Cell, alice: User, worker: Worker, store: Path

@@ -1,6 +1,7 @@
 """Export, import, export: the identical archive, whatever is in the cell."""
 
 import json
+import os
 import shutil
 import tempfile
 from contextlib import suppress
@@ -46,7 +47,7 @@ def fill(cell: Cell, made: tuple[list, list, list]) -> None:
 
 
 def round_trip(owner: User, made: Any, ending: str, *options: str) -> None:
-    folder = Path(tempfile.mkdtemp())
+    folder = Path(tempfile.mkdtemp(dir=os.environ["PYTEST_DEBUG_TEMPROOT"]))
     try:
         cell = make_cell(owner, "trip")
         fill(cell, made)
