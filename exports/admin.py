@@ -26,6 +26,9 @@ _WHY = 200
 class Operated(ReadOnly):
     """Who may look is a right of Django's; who may act is a superuser."""
 
+    #: Newest first, by a key: what a model is ordered by elsewhere would sort the whole table.
+    ordering = ("-pk",)
+
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return request.user.is_superuser
 
