@@ -14,6 +14,7 @@ from exports.models import Departure, Import, Notification
 from exports.services import arrivals, departure_lifecycle, overview
 from exports.states import DepartureState
 from tests.factories import make_cell, put_file
+from tests.spec.move.other import OPAQUE, other_server
 from tests.spec.move.target import target_server
 from tests.web.test_pages import look
 
@@ -180,3 +181,15 @@ def test_a_moved_cell_is_shown_as_moved(people, alice: User, cell: Cell) -> None
     person.complaints = [each for each in person.complaints if "410 (Gone)" not in each]
     person.click("How the move went", "link")
     expect(page.get_by_role("heading", name="Move to another server")).to_be_visible()
+
+
+def test_whoever_signs_in_on_the_way_to_another_server_gets_there(people, cell: Cell) -> None:
+    """§7.1 leads on to any address, and the policy lets no form go there: not even by redirects."""
+    person = people()
+    with other_server({"": b""}) as other:
+        there = f"{other.url}/move/exports/{OPAQUE}"
+        page = person.go(f"/move/authorize?state=x&redirect_uri={there}")
+        page.get_by_label("Login or e-mail").fill("alice")
+        page.get_by_label("Password").fill("alice's password")
+        person.click("Sign in")
+        page.wait_for_url(f"{there}?state=x&code=*")
