@@ -16,7 +16,7 @@ from exports.models import Notification, NotificationKind, Run
 from exports.services import lifecycle, move_exports, move_mails
 from exports.services.delivery_lifecycle import TRIES, WAITS
 from exports.services.schedule_rows import FAILURES
-from exports.services.sentences import stored_text
+from exports.services.sentences import said, stored_text
 from exports.services.shipment import RunShipment
 from exports.states import DOWNLOADABLE
 from exports.transports.base import TransportError
@@ -120,7 +120,7 @@ def _context(row: Notification) -> dict[str, object]:
         "name": str(run.order.get("name") or run.export),
         "links": _links(run),
         "expires": run.expires_at and f"{run.expires_at.astimezone(zone):%Y-%m-%d %H:%M} ({zone.key})",
-        "warnings": run.warnings[:MOST_WARNINGS],
+        "warnings": [said(warning) for warning in run.warnings[:MOST_WARNINGS]],
         "more": max(0, len(run.warnings) - MOST_WARNINGS),
         "error": stored_text(run.error),
         "site": settings.PUBLIC_URL,

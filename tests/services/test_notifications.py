@@ -235,12 +235,14 @@ def test_an_owner_without_address_or_who_may_not_log_in_gets_nothing(inbox: Inbo
 def test_mails_speak_the_language_of_whoever_reads_them(inbox: Inbox, cell: Cell, alice: User) -> None:
     """What went wrong, too; and the next mail of the same process is in English again."""
     preference_update(user=alice, language="de")
-    ran(made(alice))
+    warned = ran(made(alice))
+    Run.objects.filter(pk=warned.pk).update(warnings=["1 of 3 entries could not be exported whole."])
     failed(made(alice))
     assert send_all() == [True] * 2
     assert [mail["Subject"] for _, mail in inbox.mails] == ["Export press ist bereit", "Export press ist misslungen"]
     ready, failure = texts(inbox)
     assert "Der Export „press“ ist bereit." in ready and "Er kann bis " in ready
+    assert "1 von 3 Einträgen konnten nicht ganz exportiert werden." in ready
     assert "3-mal" in failure
     assert '<html lang="de">' in inbox.mails[0][1].get_body(("html",)).get_content()
     preference_update(user=alice, language="")
