@@ -6,7 +6,9 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-_PASSKEY = re.compile(r"(/download/|/export/[^/\s]+/uuid/|/move/(?:exports/(?:data/)?|downloads/)|#/exports/)[^/\s\"'?]+")
+_PASSKEY = re.compile(
+    r"(/download/|/export/[^/\s]+/uuid/|/move/(?:exports/(?:data/)?|downloads/)|#/exports/)[^/\s\"'?]+"
+)
 _QUERY = re.compile(r"(/[^\s\"'?]*)\?[^\s\"']*")
 
 
