@@ -160,7 +160,7 @@ class Joining:
 
     def last(self) -> None:
         """In the transaction of whoever holds the cell."""
-        self._look()
+        self._find()
         self._apply()
 
     def _see(self, now: datetime) -> None:
@@ -170,12 +170,15 @@ class Joining:
 
     def _look(self) -> int:
         now = timezone.now()
-        _drop(*_FOUND)
-        _execute(self._place, *_FIND, *(f"ANALYZE {table}" for table in _FOUND))
+        self._find()
         self._see(now)
         with connection.cursor() as cursor:
             cursor.execute(_COUNT)
             return cursor.fetchone()[0]
+
+    def _find(self) -> None:
+        _drop(*_FOUND)
+        _execute(self._place, *_FIND, *(f"ANALYZE {table}" for table in _FOUND))
 
     def _apply(self) -> None:
         _execute(self._place, *_DROP_GONE_FILES)
