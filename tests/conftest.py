@@ -1,5 +1,6 @@
 """What every test may ask for. Alice owns, Bob may, Charlie must not."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,12 @@ from tests import emptying
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Those that may take longest come first: of one that begins last all other processes would wait for the end."""
     items.sort(key=lambda item: -max((mark.args[0] for mark in item.iter_markers("timeout")), default=0))
+
+
+def pytest_collection_finish() -> None:
+    """All those modules and tests stay: the garbage collector need not walk through them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
