@@ -22,7 +22,7 @@ from exports.engine.archives.layout import LONGEST, Restore, checked_line, check
 from exports.engine.archives.move_parts import instance
 from exports.engine.archives.moving import EXTRA, MOVED_WORKERS, SHARINGS, WORKERS, Moving, sharing
 from exports.engine.layouts.cell import RESERVED
-from exports.engine.layouts.move import CONTENTS, COUNTS, DATA, FILES, INSTANCE, RENAMED, VERSIONS, archive_doctype
+from exports.engine.layouts.move import CONTENTS, DATA, FILES, INSTANCE, OURS, RENAMED, VERSIONS, archive_doctype
 from exports.errors import ArchiveRefused
 
 #: Never stored: secrets, what is encrypted for another server, and what means nothing elsewhere.
@@ -56,6 +56,11 @@ _TABLES = (
     " md5 BLOB, doc TEXT, part INTEGER, member TEXT, path TEXT)",
     "CREATE TABLE version (id TEXT PRIMARY KEY, file TEXT, mtime INTEGER, md5 BLOB, part INTEGER, member TEXT)",
 )
+#: The trash is always there (§6.7), whether an archive speaks of it or not.
+_TRASH = """
+    INSERT OR IGNORE INTO directory SELECT ?, ?, ?, 0, '{}', NULL
+    WHERE EXISTS (SELECT 1 FROM directory WHERE parent = ?) OR EXISTS (SELECT 1 FROM file WHERE parent = ?)
+"""
 #: Each directory whose parent's path is known gets its own, until none is left: archives need not be in order. One that
 #: is deeper than any path may be gets none: their lengths would grow with the square of their number.
 _PATHS = f"""
@@ -107,6 +112,7 @@ class MoveRestore(Restore):
             self._take(number, part, tick)
         index = self.archive.index
         self._count()
+        index.query(_TRASH, TRASH, ROOT, TRASH_PATH, TRASH, TRASH)
         index.query("CREATE INDEX directory_parent ON directory (parent)")
         index.query(_PATHS, ROOT)
         index.query(
@@ -178,7 +184,7 @@ class MoveRestore(Restore):
 
     def _count(self) -> None:
         """Compare with what the export told of itself: of a part that is not here nothing else would speak."""
-        told = instance(self.archive).get(COUNTS)
+        told = instance(self.archive).get(OURS)
         for table, what in (("file", "files"), ("version", "old versions")):
             expected = told.get(table + "s") if isinstance(told, dict) else None
             ((found,),) = self.archive.index.query(f"SELECT count(*) FROM {table}")  # noqa: S608
@@ -346,7 +352,8 @@ def _id(member: Member, told: dict[str, Any]) -> str:
 
 def _place(member: Member, told: dict[str, Any]) -> tuple[str, str]:
     """(id of the directory above, name). `path` is not looked at: it could be anything."""
-    parent, name = told.get("dir_id"), told.get("name")
+    ours = told.get(OURS)
+    parent, name = told.get("dir_id"), (ours if isinstance(ours, dict) else told).get("name")
     if not isinstance(parent, str) or not isinstance(name, str) or not name or "/" in name:
         raise ArchiveRefused(entry=member.name[:200], reason="name or dir_id is missing, or no name")
     return parent, name
@@ -367,7 +374,9 @@ def _md5(member: Member, told: dict[str, Any]) -> bytes | None:
 
 def _kept(told: dict[str, Any]) -> str:
     """What we do not model, for the next export."""
-    rest = {key: value for key, value in told.items() if key not in (*_INTERNAL, "path", "size", "internal_vfs_id")}
+    rest = {
+        key: value for key, value in told.items() if key not in (*_INTERNAL, "path", "size", "internal_vfs_id", OURS)
+    }
     if isinstance(metadata := rest.get("metadata"), dict):
         rest["metadata"] = {key: value for key, value in metadata.items() if key not in _UNTRUSTED}
     return orjson.dumps(rest).decode()

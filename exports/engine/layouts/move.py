@@ -25,8 +25,9 @@ from exports.engine.pack import Pack
 DATA, CONTENTS = "My Cozy/Data/", "My Cozy/Files/"
 FILES, VERSIONS = "io.cozy.files", "io.cozy.files.versions"
 INSTANCE = DATA + "instance.json"
-#: Key of `instance.json`, which others do not read: how many {"files", "versions"} all parts have together.
-COUNTS = "exportsite"
+#: A key that others do not read. In `instance.json`: how many {"files", "versions"} all parts have together.
+OURS = "exportsite"
+_NO_LINES = str.maketrans("\r\n", "␍␊")
 #: Left out unless named (DEC-6): secrets that no importer can use.
 SECRETS = frozenset({"io.cozy.sessions", "io.cozy.oauth.clients", "io.cozy.oauth.access_codes"})
 NEVER = frozenset({"io.cozy.exports", move_lines.KEPT})
@@ -66,7 +67,7 @@ def _entries(
 
     files, versions = next(snapshot.rows(move_lines.COUNTS, {"cell": cell_id}))
     counts = {"files": files if wanted(FILES) else 0, "versions": versions if wanted(VERSIONS) else 0}
-    yield _add(pack, names.file(INSTANCE), facts.instance | {COUNTS: counts}, 0)
+    yield _add(pack, names.file(INSTANCE), facts.instance | {OURS: counts}, 0)
     yield from _documents(snapshot, cell_id, names, pack, facts)
     # Folders get their names also when only old versions are exported: nothing else may be called like them.
     folders = _Folders(names)
@@ -144,8 +145,8 @@ def _directory(
     when = timestamp(mtime)
     told = {"created_at": when, **kept, "type": "directory", "_id": doc_id, "_rev": _rev(1, doc_id)}
     if parent is not None:
-        told |= {"name": path.rpartition("/")[2], "dir_id": parent}
-    told |= {"path": "/" + path, "updated_at": when}
+        told |= {**_name(path), "dir_id": parent}
+    told |= {"path": "/" + path.translate(_NO_LINES), "updated_at": when}
     return _add(pack, _document_name(names, FILES, doc_id), told, mtime)
 
 
@@ -166,7 +167,14 @@ def _file(path: str, mtime: int, content_type: str, kept: dict[str, Any], size: 
     if (kept.get("size"), kept.get("mtime")) != (size, mtime):
         before = {key: value for key, value in before.items() if key not in ("md5sum", "class", "metadata")}
     told = {"created_at": when, "class": _class(content_type), "tags": [], **before, "type": "file"}
-    return told | {"name": path.rpartition("/")[2], "updated_at": when, "mime": content_type, "encrypted": False}
+    return told | {**_name(path), "updated_at": when, "mime": content_type, "encrypted": False}
+
+
+def _name(path: str) -> dict[str, Any]:
+    """Names without CR and LF (§5.2); what it is here stands beside it then, for us alone."""
+    name = path.rpartition("/")[2]
+    told = name.translate(_NO_LINES)
+    return {"name": told} if told == name else {"name": told, OURS: {"name": name}}
 
 
 def _kept(text: str | None) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def documents(part: bytes, doctype: str) -> dict[str, dict]:
 
 
 def test_the_manifest_of_a_finished_export(as_alice, as_nobody) -> None:
-    """§4.5; §2.1: "`meta.rev` … A finished export has revision generation 2"."""
+    """§4.5, DEC-4, DEC-5: "always emit"; §2.1: "`meta.rev` … A finished export has revision generation 2"."""
     opaque = done(as_alice, parts_size=10240, with_doctypes=[], without_files=False)
     response = as_nobody.get(f"move/exports/{opaque}")
     assert response.headers["Content-Type"] == "application/vnd.api+json"
@@ -254,7 +254,7 @@ def test_an_unknown_cursor(as_alice, as_nobody, cursor: str) -> None:
 
 
 def test_the_download(as_alice, as_nobody) -> None:
-    """§4.9, and what the old server could not: exact lengths, ranges, the same bytes at every time."""
+    """§4.9, DEC-9: "quoted"; and what the old server could not: exact lengths, ranges, the same bytes at every time."""
     opaque = done(as_alice, parts_size=6000)
     cursors = manifest(as_nobody, opaque)["attributes"]["parts_cursors"]
     url = f"move/exports/data/{opaque}?cursor="
@@ -275,7 +275,8 @@ def test_the_download(as_alice, as_nobody) -> None:
 
 
 def test_parts_that_are_fetched_later_show_the_same_moment(as_alice, as_nobody, cell: Cell) -> None:
-    """Issue 5: "Frozen at export time: unlike the old server, parts downloaded days later show the same moment"."""
+    """DEC-13, and more; issue 5: "Frozen at export time: unlike the old server, parts downloaded days later show the
+    same moment"."""
     opaque = done(as_alice, parts_size=6000)
     before = parts(as_nobody, opaque)
     put_file(cell, "a.txt", b"new")
