@@ -1,14 +1,19 @@
-"""Mutated archives, by seed: run as a program for longer (`python -m tests.engine.fuzzing 100000 [first seed]`)."""
+"""Mutated archives, by seed. For longer: `manage.py shell -c "from tests.engine.fuzzing import main; main(9999)"`."""
 
 import random
 import resource
-import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from cells.errors import DomainError
+from cells.validators import normal_path
+from tests.engine import fuzz_bases as bases
 from tests.engine.hostile import Part, parts, swallow, zip_of
+
+#: (its parts, whether what is taken of it has to be what was in the good one).
+Made = tuple[list[bytes], bool]
 
 #: Numbers that sizes and offsets like to be, little-endian.
 NUMBERS = [0, 1, 22, 30, 46, 255, 0x7FFF, 0xFFFF, 0x10000, 0x7FFFFFFF, 0xFFFFFFFE, 0xFFFFFFFF]
@@ -79,31 +84,83 @@ def lying(dice: random.Random) -> bytes:
     return zip_of(made)
 
 
-def fuzz(count: int, first: int, folder: Path) -> tuple[int, int]:
-    """(refused, taken). Anything else than a refusal or the content as it was is an AssertionError with the seed."""
-    base = zip_of(parts())
-    wanted = swallow(base, folder)
+def _zip(dice: random.Random) -> Made:
+    return ([lying(dice)], True) if dice.random() < 0.33 else ([mutant(bases.ours(), dice)], True)
+
+
+def _tar(dice: random.Random) -> Made:
+    return [bases.lying_tar(dice) if dice.random() < 0.5 else mutant(bases.tar(), dice)], False
+
+
+def _gz(dice: random.Random) -> Made:
+    if dice.random() < 0.5:
+        return [mutant(bases.squeezed(bases.tar()), dice)], True
+    return [bases.squeezed(_tar(dice)[0][0])], False
+
+
+def _snapshot(dice: random.Random) -> Made:
+    if dice.random() < 0.5:
+        return [mutant(bases.zipped(bases.snapshot()), dice)], True
+    return [bases.zipped(bases.lying_members(bases.snapshot(), dice, mutant))], False
+
+
+def _move(dice: random.Random) -> Made:
+    parts = bases.move()
+    which = dice.randrange(2)
+    if dice.random() < 0.5:
+        made = [bases.zipped(part) for part in parts]
+        made[which] = mutant(made[which], dice)
+        return made, True
+    parts[which] = bases.lying_members(parts[which], dice, mutant)
+    return [bases.zipped(part) for part in parts], False
+
+
+#: Kind → (parts of a good one, how to make a bad one).
+KINDS: dict[str, tuple[Callable[[], list[bytes]], Callable[[random.Random], Made]]] = {
+    "zip": (lambda: [bases.ours()], _zip),
+    "tar": (lambda: [bases.tar()], _tar),
+    "tar.gz": (lambda: [bases.squeezed(bases.tar())], _gz),
+    "snapshot": (lambda: [bases.zipped(bases.snapshot())], _snapshot),
+    "move": (lambda: [bases.zipped(part) for part in bases.move()], _move),
+}
+
+
+def fuzz(kind: str, count: int, first: int, folder: Path) -> tuple[int, int]:
+    """(refused, taken). Anything else than a refusal or a harmless content is an AssertionError with the seed.
+
+    Harmless: the content as it was, and where another archive may have been made by chance, names that a cell may have.
+    """
+    good, make = KINDS[kind]
+    wanted = _swallow(good(), folder)
     refused = taken = 0
     for seed in range(first, first + count):
-        dice = random.Random(seed)
-        made = lying(dice) if seed % 3 == 0 else mutant(base, dice)
+        made, same = make(random.Random(f"{kind} {seed}"))
         try:
-            got = swallow(made, folder)
+            got = _swallow(made, folder)
         except DomainError:
             refused += 1
             continue
         except Exception as error:
-            raise AssertionError(f"seed {seed}: {error!r}") from error
+            raise AssertionError(f"{kind}, seed {seed}: {error!r}") from error
         taken += 1
-        assert got == wanted, f"seed {seed} was taken, with other content"
+        assert not same or got == wanted, f"{kind}, seed {seed} was taken, with other content"
+        for path in (row[0] for row in got if len(row[1]) in (0, 64)):
+            assert normal_path(path) == path, f"{kind}, seed {seed}: {path!r}"
     return refused, taken
 
 
-if __name__ == "__main__":
-    count, first = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
-    begun = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        refused, taken = fuzz(count, first, Path(folder))
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    spent = f"{count} archives in {time.monotonic() - begun:.0f} s"
-    print(f"{spent}: {refused} refused, {taken} taken as they were; {most} MiB")
+def _swallow(made: list[bytes], folder: Path) -> list[tuple]:
+    rest = tuple(str(folder / f"part{number}") for number in range(1, len(made)))
+    for path, part in zip(rest, made[1:], strict=True):
+        Path(path).write_bytes(part)
+    return swallow(made[0], folder, rest=rest)
+
+
+def main(count: int, first: int = 0) -> None:
+    for kind in KINDS:
+        begun = time.monotonic()
+        with tempfile.TemporaryDirectory() as folder:
+            refused, taken = fuzz(kind, count, first, Path(folder))
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        spent = f"{kind}: {count} archives in {time.monotonic() - begun:.0f} s"
+        print(f"{spent}: {refused} refused, {taken} taken, harmless; {most} MiB", flush=True)

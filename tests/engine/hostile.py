@@ -4,12 +4,14 @@ import hashlib
 import struct
 import zlib
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from exports.engine import manifest
 from exports.engine.entries import FILE_MODE, FOLDER_MODE, Entry
 from exports.engine.restore import Budget, Source, restoring
+from exports.errors import ArchiveRefused
 
 BUDGET = Budget(entries=200_000, bytes=4 << 30, ratio=250)
 LOCAL, CENTRAL, END = struct.Struct("<4sHHHIIIIHH"), struct.Struct("<4sHHHHIIIIHHHHHII"), struct.Struct("<4sHHHHIIH")
@@ -91,20 +93,27 @@ def parts() -> list[Part]:
     return [*made, manifest_part(listed, generated=[DOCUMENTS[0]])]
 
 
-def swallow(content: bytes | Path, folder: Path, budget: Budget = BUDGET) -> list[tuple]:
-    """All that an import would take from the archive, in order; raises what it would fail with."""
+def swallow(content: bytes | Path, folder: Path, budget: Budget = BUDGET, rest: tuple[str, ...] = ()) -> list[tuple]:
+    """All that an import would take from the archive, in order; raises what it would fail with.
+
+    `rest`: paths of further parts.
+    """
     path = content if isinstance(content, Path) else folder / "archive"
     if isinstance(content, bytes):
         path.write_bytes(content)
     taken: list[tuple] = []
-    with Source(str(path)) as source, restoring(source, budget) as restore:
+    with ExitStack() as opened:
+        source = opened.enter_context(Source(str(path)))
+        source.rest = [opened.enter_context(Source(part)) for part in rest]
+        restore = opened.enter_context(restoring(source, budget))
         restore.prepare(lambda: None)
         for item in restore.items():
             digest = ""
             if item.open is not None:
                 with item.open() as opened:
                     digest = digest_of(opened)
-                assert item.sha256 in ("", digest), item.path
+                if item.sha256 not in ("", digest):  # as `files_load` does
+                    raise ArchiveRefused(entry=item.path, reason="its SHA-256 is another than it should be")
             taken.append((item.path, digest, item.mtime, item.executable))
         taken.extend((each.doctype, each.doc_id, each.rev, each.line) for each in restore.documents())
     return sorted(taken, key=repr)

@@ -88,6 +88,25 @@ def memory(kind: str, count: int, row: list, folder: str) -> dict[str, int]:
     return {"idle": idle, "peak": _mib("VmHWM"), "length": length}
 
 
+def refusal(path: str) -> dict[str, object]:
+    """How an archive is refused with the settings as they are, and the memory that took, in MiB."""
+    import time
+
+    import django
+
+    django.setup()
+    from cells.errors import DomainError
+    from exports.engine.restore import Budget, Source, restoring
+
+    idle, begun, told = _mib("VmRSS"), time.monotonic(), "taken"
+    try:
+        with Source(path) as source, restoring(source, Budget(2_000_000, 1 << 40, 250)) as restore:
+            restore.prepare(lambda: None)
+    except DomainError as error:
+        told = f"{error.code}: {error}"
+    return {"told": told, "idle": idle, "peak": _mib("VmHWM"), "seconds": round(time.monotonic() - begun, 1)}
+
+
 def _mib(field: str) -> int:
     """Not `ru_maxrss`: that begins with what the parent had when it forked."""
     (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field)]
