@@ -80,6 +80,9 @@ def departure_confirm(departure: Departure, **fields: object) -> None:
 def departure_hold(departure: Departure, **fields: object) -> bool:
     """OFFERED → HOLDING: from the commit on nobody writes the cell, and whoever did has committed. Whether it moved."""
     with cell_holding(departure.cell) as locked:
+        departure.refresh_from_db()
+        if departure.state != DepartureState.OFFERED:
+            return False
         writable_check(locked)
         now = timezone.now()
         moved = transition(departure, DepartureState.HOLDING, held_at=now, **fields)

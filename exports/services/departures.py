@@ -184,7 +184,8 @@ def departure_hold(departure: Departure) -> None:
     """
     if departure.state == DepartureState.OFFERED and not departure.classic:
         with transaction.atomic():
-            departure_lifecycle.departure_hold(departure, held_run=_run(departure, proved=False))
+            if not departure_lifecycle.departure_hold(departure, held_run=_run(departure, proved=False)):
+                transaction.set_rollback(True)
     departure.refresh_from_db()
     if departure.state == DepartureState.ABORTED:
         raise MoveAborted(reason=(departure.error or {}).get("message", ""))
@@ -305,6 +306,8 @@ def _silent(now: datetime) -> Q:
             .filter(last__lt=now - settings.MOVE_HOLD)
             .values("pk")
         )
+        # Whoever waits for the freeze is heard all the time, also when nobody freezes.
+        | Q(state=DepartureState.HOLDING, held_at__lt=now - settings.MOVE_HOLD)
     )
 
 

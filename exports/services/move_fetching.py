@@ -37,7 +37,7 @@ def parts_fetch(manifest: Manifest, *, cell: str, most: int, tick: Callable[[int
 
     `most`: bytes that all may have together; `tick` hears of bytes, and may raise to stop.
     """
-    patience = _Patience(tick)
+    patience = Patience(tick)
     folder = folder_of(cell, manifest.url)
     folder.mkdir(exist_ok=True)
     found, left = [], most
@@ -66,7 +66,7 @@ def parts_sweep(before: float, wanted: Collection[Path] = ()) -> int:
     return len(old)
 
 
-class _Patience:
+class Patience:
     """With one server: what it sends has to come fast enough, and all of it within IMPORT_LINK_TIMEOUT.
 
     Tries and pauses are part of it: a byte before each cut would else go on for ever.
@@ -91,7 +91,7 @@ class _Patience:
         self._since, self._came = now, 0
 
 
-def _fetch(url: str, path: Path, most: int, patience: _Patience) -> None:
+def _fetch(url: str, path: Path, most: int, patience: Patience) -> None:
     """Into `<path>.part`, whose name also tells the version of what it holds; renamed when it is whole."""
     failures = 0
     while True:
@@ -113,7 +113,7 @@ def _held(path: Path) -> int:
     return sum(each.stat().st_size for each in path.parent.glob(f"{path.name}.*.part"))
 
 
-def _go_on(url: str, path: Path, most: int, patience: _Patience) -> bool:
+def _go_on(url: str, path: Path, most: int, patience: Patience) -> bool:
     """One connection. Whether the part is whole now."""
     [*started] = path.parent.glob(f"{path.name}.*.part")
     headers = {}
@@ -146,7 +146,7 @@ def _begins_at(response: httpx.Response, start: int) -> bool:
     return response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
 
 
-def _copy(response: httpx.Response, file: BinaryIO, most: int, patience: _Patience) -> bool:
+def _copy(response: httpx.Response, file: BinaryIO, most: int, patience: Patience) -> bool:
     """Whether all came that was announced; a server that announces nothing has said all when it ends in order."""
     announced = response.headers.get("Content-Length")
     start, count = file.tell(), 0

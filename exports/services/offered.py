@@ -63,11 +63,11 @@ def offered_stage(cell: Cell, rows: Iterable[tuple[int, str, str, int, int, str]
             for row in rows:
                 copy.write_row(row)
         cursor.execute(_KNOWN, {"cell": cell.pk, "owner": cell.owner_id})
-        _touch()
 
 
-def _touch() -> None:
-    """What is here stays until it is referred to; what the store lost is not here."""
+def offered_touch() -> None:
+    """What is here stays until it is referred to; what the store lost is not here. Call outside of a transaction: each
+    page locks blobs in an order of its own."""
     last = -1
     while True:
         with connection.cursor() as cursor:

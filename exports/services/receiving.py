@@ -35,7 +35,9 @@ from exports.errors import (
 from exports.models import Arrival, Import
 from exports.services import arrivals, import_lifecycle, offered, spool
 from exports.services.heart import Heart
+from exports.services.move_fetching import Patience
 from exports.services.source_server import Head, SourceAway, SourceServer
+from exports.transports.base import TransportError
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,8 @@ PATIENCE = timedelta(days=1)
 _POLL_SECONDS = 0.5
 #: While we work on what came the other server shall know that somebody is there.
 _ALIVE_SECONDS = 60.0
+#: Rows of a listing between two looks at the clock, and what one has about.
+_ROWS, _ROW_BYTES = 500, 100
 
 
 def run_arrival(row: Import, heart: Heart, drop: Callable[[int, int], object]) -> None:
@@ -129,16 +133,18 @@ class _Alive:
 
 def _collect(row: Import, source: SourceServer, heart: Heart) -> Head:
     """Everything that is offered now is in the store."""
+    paced = _paced(heart)
     with source.listing() as (head, rows), transaction.atomic():
         _check_quota(row, head.used)
-        offered.offered_stage(row.cell, _ticking(rows, heart))
+        offered.offered_stage(row.cell, _ticking(rows, paced))
+    offered.offered_touch()
     total, missing = offered.offered_totals()
     if missing > shutil.disk_usage(settings.EXPORTS_STORE).free:
         raise NoSpace(mount=str(settings.EXPORTS_STORE))
     heart.done, heart.total = total - missing, total
     Arrival.objects.filter(pk=row.pk).update(listed=total, fetched=total - missing)
     while batch := offered.batch_wanted():
-        path = spool.batch_fetch(source, head.seal, batch, import_id=row.pk, tick=heart.tick)
+        path = spool.batch_fetch(source, head.seal, batch, import_id=row.pk, tick=paced)
         spool.batch_unpack(path, batch, lambda count: heart.tick())
         offered.batch_received(row.cell, batch)
         missing -= sum(content.stored for content in batch)
@@ -147,10 +153,23 @@ def _collect(row: Import, source: SourceServer, heart: Heart) -> Head:
     return head
 
 
-def _ticking(rows: Iterator[tuple], heart: Heart) -> Iterator[tuple]:
+def _paced(heart: Heart) -> Callable[[int], object]:
+    """What comes has to come as fast as from a link, or the other server could hold a worker for ever."""
+    patience = Patience(heart.tick)
+
+    def came(count: int) -> None:
+        try:
+            patience.came(count)
+        except TransportError as error:
+            raise TransferRefused(reason=str(error)) from error
+
+    return came
+
+
+def _ticking(rows: Iterator[tuple], came: Callable[[int], object]) -> Iterator[tuple]:
     for number, each in enumerate(rows):
-        if not number % 1000:
-            heart.tick()
+        if not number % _ROWS:
+            came(_ROWS * _ROW_BYTES)
         yield each
 
 

@@ -96,7 +96,7 @@ class SourceServer:
         announced = sum(content.stored for content in batch) - offset
         attributes = {"seal": seal, "want": want, "offset": offset}
         with self._stream("POST", "contents", {"data": {"attributes": attributes}}) as response:
-            if response.headers.get("Content-Length") != str(announced):
+            if response.headers.get("Content-Length", str(announced)) != str(announced):
                 raise TransferRefused(reason="contents have another length than was listed")
             yield response.iter_raw()
 

@@ -152,6 +152,25 @@ def test_a_source_that_is_held_and_hears_nothing_aborts_by_itself(
     both.are_as_they_were()
 
 
+def test_a_source_that_is_not_frozen_in_time_aborts_though_the_other_asks_all_the_time(
+    source: Cell, target: Cell, both: Both, live_server
+) -> None:
+    departure = offered(source, live_server.url, target)
+    departures.departure_hold(departure)
+    later = timezone.now() + timedelta(minutes=31)
+    Departure.objects.update(heard_at=later)
+    assert departures.departures_sweep(now=later) == 1
+    both.are_as_they_were()
+
+
+def test_holding_twice_freezes_once(source: Cell, live_server) -> None:
+    departure = offered(source, live_server.url)
+    again = Departure.objects.get(pk=departure.pk)
+    for each in (departure, again, departure):
+        departures.departure_hold(each)
+    assert Run.objects.filter(order__layout="transfer").count() == 2
+
+
 def test_an_offer_that_nobody_takes_ends_after_a_day(source: Cell, target: Cell, both: Both, live_server) -> None:
     offered(source, live_server.url, target)
     assert departures.departures_sweep(now=timezone.now() + timedelta(hours=23)) == 0

@@ -1,9 +1,12 @@
 """A source that lies (docs/moving.md): the cell it would move into is as it was, and gets no stranger's content."""
 
 import json
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from hashlib import sha256
+from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +15,7 @@ from django.contrib.auth.models import User
 from cells import transfer_lines
 from cells.models import Blob, Cell, File
 from exports.models import Received, RunEntry
-from exports.services import receiving, spool, transfers
+from exports.services import move_fetching, receiving, spool, transfers
 from exports.states import DepartureState, ImportState
 from tests.factories import make_cell, put_documents, put_file, put_files
 from tests.services.imported import generations, holding
@@ -153,6 +156,15 @@ def test_a_listing_that_lies_is_refused(
     lies.listing(change)
     refused(source, target, live_server.url, reason)
     assert not File.objects.filter(blob_id=sha256(b"other").hexdigest()).exists()
+
+
+def test_a_source_that_sends_a_byte_now_and_then_does_not_hold_a_worker_for_ever(
+    source: Cell, target: Cell, live_server, monkeypatch
+) -> None:
+    """The clock goes an hour with each look at it."""
+    hours = count(0, 3600)
+    monkeypatch.setattr(move_fetching, "time", SimpleNamespace(monotonic=lambda: float(next(hours)), sleep=time.sleep))
+    refused(source, target, live_server.url, "comes too slowly")
 
 
 def test_bytes_that_changed_on_the_way_are_refused(source: Cell, target: Cell, lies: Lies, live_server) -> None:

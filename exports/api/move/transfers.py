@@ -15,14 +15,12 @@ from cells.errors import DomainError, Kind
 from exports.api.move import bodies, permissions
 from exports.api.move.base import MoveViews
 from exports.api.move.errors import JSON_API, KINDS, token_missing
-from exports.errors import MoveAborted
+from exports.errors import MoveAborted, TransferNotFound
 from exports.models import Departure
 from exports.services import departures, transfers
 
 
 class TransferViewSet(MoveViews):
-    brings_nothing = ("contents", "hold", "finalize", "abort")
-
     schema = None
     #: A server whose disks are full gives its cells away.
     brings_nothing = ("contents", "hold", "finalize", "abort")
@@ -38,6 +36,8 @@ class TransferViewSet(MoveViews):
         token = permissions.raw_token(request)
         if not token:
             raise token_missing()
+        if not uid.isalnum():
+            raise TransferNotFound
         return departures.departure_of(uid=uid, token=token)
 
     def retrieve(self, request: Request, uid: str, **_: str) -> HttpResponseBase:
