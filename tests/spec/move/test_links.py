@@ -146,23 +146,6 @@ def test_a_manifest_that_comes_drop_by_drop_is_not_waited_for(as_bob, monkeypatc
         assert as_bob.post("move/imports/precheck", attributes(url=other.link)).status_code == 412
 
 
-@pytest.mark.parametrize(
-    ("method", "step"),
-    [
-        *(("GET", step) for step in ("authorize", "go?secret=0123456789abcdef", "vault", "importing/realtime")),
-        *(("POST", step) for step in ("initialize", "request", "importing?source=x", "finalize", "abort")),
-    ],
-)
-def test_steps_of_a_move_between_servers_say_that_they_are_not_built(as_bob, target, method: str, step: str) -> None:
-    """§6.10, §7: not offered yet; the answer says what is."""
-    before = shown(target)
-    response = as_bob.call(method, f"move/{step}", EMPTY)
-    [error] = json.loads(content(response))["errors"]
-    assert (response.status_code, error["status"], error["title"]) == (501, "501", "Not Implemented")
-    assert "import" in error["detail"]
-    assert shown(target) == before
-
-
 def test_parts_of_a_waiting_import_are_not_swept_away(as_bob, target) -> None:
     """One part of many gigabytes comes for longer than a day, and a folder does not show that."""
     with other_server({"": zipped()}) as other:
