@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from cells.admin import ReadOnly
 from cells.errors import DomainError
-from exports.models import Delivery, Event, Export, Import, Notification, Run, Schedule, Volume
+from exports.models import Arrival, Delivery, Departure, Event, Export, Import, Notification, Run, Schedule, Volume
 from exports.services import exports as services
 from exports.services import lifecycle, retention
 from exports.services.delivery_lifecycle import delivery_retry
@@ -121,6 +121,26 @@ class ImportAdmin(Operated):
     list_filter = ("state", "mode")
     list_select_related = ("cell", "owner")
     search_fields = ("=id", "cell__name", "owner__username")
+
+
+@admin.register(Departure)
+class DepartureAdmin(Operated):
+    list_display = ("uid", "cell", "owner", "state", "target_url", "held_at", "heard_at", "finished_at")
+    list_filter = ("state", "classic")
+    list_select_related = ("cell", "owner")
+    search_fields = ("=uid", "cell__name", "owner__username")
+    ordering = ("-created_at",)
+    #: Tokens of both servers, and what opens them.
+    exclude = ("secrets", "secret_digest", "token_digest")
+
+
+@admin.register(Arrival)
+class ArrivalAdmin(Operated):
+    """Asked and not decided: the server that it comes from alone knows."""
+
+    list_display = ("imported_id", "source_url", "transfer", "listed", "fetched", "asked_at", "decided_at", "heard_at")
+    search_fields = ("=imported__id", "=transfer")
+    exclude = ("secrets",)
 
 
 @admin.register(Volume)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.test import Client
 
 from cells.models import Cell, File
 from cells.writing import cell_delete
@@ -213,3 +214,16 @@ def test_contents_are_those_of_the_listing_and_no_others(source: Cell, alice: Us
         b"".join(transfers.contents_open(departure, seal=seal, want=[n], offset=0).chunks()) for n in (0, 2)
     )
     assert b"".join(opened.chunks()) == whole[5:] and opened.length == len(whole) - 5
+
+
+def test_administrators_see_moves_and_no_secrets(source: Cell, target: Cell, live_server) -> None:
+    departure = offered(source, live_server.url)
+    row = arrive(departure, target, live_server.url)
+    client = Client()
+    client.force_login(User.objects.create_superuser("root", password="root's password"))
+    for model, key in (("departure", departure.uid), ("arrival", row.pk)):
+        for page in (f"/admin/exports/{model}/", f"/admin/exports/{model}/{key}/change/"):
+            answer = client.get(page)
+            assert answer.status_code == 200, page
+            for secret in (token_of(departure), departure.token_digest, departure.secret_digest):
+                assert secret.encode() not in answer.content
