@@ -103,6 +103,7 @@ SESSION_EXPIRE = env.duration("SESSION_EXPIRE", "7d")
 LOGIN_ATTEMPTS = env.integer("LOGIN_ATTEMPTS", 10, minimum=1)
 LOGIN_WINDOW = env.duration("LOGIN_WINDOW", "15m")
 TRUSTED_PROXY = env.flag("TRUSTED_PROXY")
+TRUSTED_PROXY_URL = env.flag("TRUSTED_PROXY_URL")
 PASSWORD_HASHER = env.choice("PASSWORD_HASHER", "argon2", ("argon2", "md5"))
 
 # --- Logs -------------------------------------------------------------------------------------------------------

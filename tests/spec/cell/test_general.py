@@ -164,6 +164,22 @@ def test_a_chunked_body_is_read_and_a_chunked_upload_refused(cell: Cell, as_alic
     assert not Run.objects.exists() and not SnapshotFile.objects.exists()
 
 
+@pytest.mark.parametrize("trusted", [True, False])
+def test_the_url_that_a_proxy_was_asked_for(trusted: bool, cell: Cell, alice: User, settings) -> None:
+    """§3.1: "`X-Forwarded-Proto` / `-Host` / `-Path`: override scheme/host/path of the perceived request URL (query
+    part of -Path is cut off)"; of a trusted proxy alone, and not with X-Override."""
+    settings.TRUSTED_PROXY_URL, settings.UNIT_HOST = trusted, "unit.example"
+    settings.ALLOWED_HOSTS = [".unit.example", "testserver"]
+    client, ready = CellClient(alice), {"status": "ready"}
+    for told in (
+        client.get("/inner", x_forwarded_path="/cell1/__export?x=1"),
+        client.get("/__export", x_forwarded_host="cell1.unit.example"),
+        client.get("/x", x_forwarded_host="elsewhere, cell1.unit.example", x_forwarded_path="/%5F_export"),
+    ):
+        assert answer(told) == ready if trusted else told.status_code == 404
+    refused(client.get("/inner", x_override="X-Forwarded-Path:/cell1/__export"), "PR404-DV-0003")
+
+
 def test_cells_with_hosts_of_their_own(cell: Cell, alice: User, settings) -> None:
     """§1, issue 4 point 1: `{cell}.{UNIT_HOST}` behind a setting; URLs in answers are of that form."""
     client = CellClient(alice)
