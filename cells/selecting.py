@@ -5,7 +5,7 @@ from typing import Any
 from psycopg import ClientCursor, Connection
 
 from cells.search import Condition
-from cells.search.terms import OR_ELSE, in_cells
+from cells.search.terms import in_cells
 
 # CREATE TABLE AS may use parallel workers, INSERT … SELECT may not. A join in place of LATERAL would let PostgreSQL ask
 # the condition of every document before it looks whether it is a candidate.
@@ -19,7 +19,7 @@ _OF_CANDIDATES = """({candidates}) candidate
     CROSS JOIN LATERAL (SELECT * FROM cells_document x WHERE x.id = candidate.document_id OFFSET 0) d
 """
 _WITH_TERMS = """
-    SELECT t.document_id FROM unnest(%(terms)s::tsquery[]) question JOIN cells_documentterms t ON t.terms @@ question
+    SELECT t.document_id FROM cells_documentterms t WHERE t.terms @@ %(terms)s::tsquery
     UNION SELECT w.document_id FROM cells_waitingterms w WHERE w.cell_id = ANY(%(search_cells)s::bigint[])
 """
 _GUARDED = """
@@ -51,8 +51,7 @@ def selection_query(search: Condition, cells: list[int]) -> tuple[str, dict[str,
     values = {**search.params, "search_cells": cells, "offset": search.offset, "limit": search.limit}
     source = "cells_document d"
     if search.terms is not None:
-        questions = [in_cells(terms, cells) for terms in search.terms.split(OR_ELSE)]
-        source, values["terms"] = _OF_CANDIDATES.format(candidates=_WITH_TERMS), questions
+        source, values["terms"] = _OF_CANDIDATES.format(candidates=_WITH_TERMS), in_cells(search.terms, cells)
     elif search.guard not in (None, search.sql):
         source = _OF_CANDIDATES.format(candidates=_GUARDED.format(guard=search.guard))
     return _FIND.format(order=search.order, source=source, condition=search.sql), values

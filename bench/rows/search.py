@@ -46,6 +46,7 @@ def _asked(ids: list[int]) -> dict[str, dict[str, Any]]:
         },
         "range of 100 numbers": {"type": "range", "field": "note.rank", "from": 5000, "to": 5099},
         "match in a field": {"type": "match", "fields": ["note.title"], "string": "note 5000"},
+        "wildcard with a star in front": {"type": "match", "mode": "wildcard", "string": "*99999"},
         "match in all texts": {"type": "match", "string": "note 5000"},
     }
 

@@ -16,12 +16,6 @@ from cells.folding import words
 _LONGEST = 20_000
 #: Digits of a number's word, and how many of them tell the ends of a range where these begin to differ.
 _KEY, _FINE = 26, 4
-#: Between questions that are asked one by one, and whose findings are put together.
-OR_ELSE = "\n"
-#: Entries of one of them, as the index compares each of its findings with each entry; and how many there may be.
-_TOGETHER, _QUESTIONS = 500, 200
-#: A question that is added to each of several.
-_SHORT = 2000
 Number = int | float
 #: In place of the words of a document that has too many of them.
 _ANY = "'!'"
@@ -33,8 +27,7 @@ _SPAN = "'@~'"
 class Clause:
     """A test of a document in SQL.
 
-    `terms`: a `tsquery` as text, of what must stand in `DocumentTerms` of all that the test finds; or several, one of
-    which each of them answers.
+    `terms`: a `tsquery` as text, of what must stand in `DocumentTerms` of all that the test finds.
     `guard`: a test without subqueries, which PostgreSQL can ask in parallel, true of all that the test finds.
     """
 
@@ -45,33 +38,13 @@ class Clause:
 
 def all_of(terms: Iterable[str | None], sign: str = " & ") -> str | None:
     known = [term for term in terms if term is not None]
-    if sign == " & " and any(OR_ELSE in term for term in known):
-        return _each_of(known)
     text = known[0] if len(known) == 1 else f"({sign.join(known)})"
     return text if known and len(text) <= _LONGEST else None
 
 
 def any_of(terms: Iterable[str | None], sign: str = " | ") -> str | None:
     known = list(terms)
-    if None in known:
-        return None
-    if sign == " | " and any(OR_ELSE in term for term in known):
-        return _several(known)
-    return all_of(known, sign)
-
-
-def _each_of(known: list[str]) -> str:
-    """Of questions that must all be answered the fewest that will do: what they find is asked for the rest."""
-    one = all_of(term for term in known if OR_ELSE not in term)
-    several = min((term.split(OR_ELSE) for term in known if OR_ELSE in term), key=len)
-    if one is None:
-        return OR_ELSE.join(several)
-    return one if len(one) > _SHORT else OR_ELSE.join(f"({one} & {term})" for term in several)
-
-
-def _several(terms: Iterable[str]) -> str | None:
-    text = OR_ELSE.join(terms)
-    return None if text.count(OR_ELSE) >= _QUESTIONS else text
+    return None if None in known else all_of(known, sign)
 
 
 def of_words(asked: Iterable[str], *, prefix: bool = False) -> str | None:
@@ -88,21 +61,6 @@ def of_value(value: Any) -> str | None:
     whole, _, fraction = format(abs(Decimal(repr(value))), "f").partition(".")
     fraction = fraction.rstrip("0")
     return all_of([of_words([whole]), of_words([fraction], prefix=True)])
-
-
-def of_values(values: Iterable[Any]) -> str | None:
-    """Of a document that holds one of them."""
-    questions: list[list[str]] = [[]]
-    size = 0
-    for term in map(of_value, values):
-        if term is None:
-            return None
-        size += len(term) + len(" | ")
-        if size > _LONGEST or len(questions[-1]) == _TOGETHER:
-            questions.append([])
-            size = len(term)
-        questions[-1].append(term)
-    return _several(filter(None, map(any_of, questions)))
 
 
 def of_numbers(low: Number | None, high: Number | None) -> str | None:

@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection, transaction
+from django.db import connection
 
-from cells.models import Cell
 from cells.search import compile
 from cells.search.dates import instant
 from cells.search.indexing import terms_update
-from cells.search.terms import OR_ELSE, all_of, any_of, in_cells, of_dates, of_numbers, of_value, of_words
+from cells.search.terms import all_of, any_of, in_cells, of_dates, of_numbers, of_value, of_words
 from cells.selecting import selection_query
 from tests.cells.searching import found
 from tests.factories import make_cell, put_documents
@@ -134,41 +133,16 @@ def test_times_of_documents_are_looked_up_where_they_lie(alice: User, field: str
         assert f"Bitmap Index Scan on {index}" in "\n".join(line for (line,) in cursor.fetchall())
 
 
-def plan(search: dict[str, Any], cell: Cell) -> str:
-    """How PostgreSQL would look for it, as `selection_make` asks."""
-    query, values = selection_query(compile(search, instance="here"), [cell.pk])
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute(f"EXPLAIN {query}", values)
-        return "\n".join(line for (line,) in cursor.fetchall())
-
-
-@pytest.mark.parametrize("length", [1, 500, 501, 3000])
-@pytest.mark.parametrize("beside", [[], [{"type": "match", "string": "red"}]])
-def test_long_lists_are_asked_of_the_index_in_pieces(alice: User, length: int, beside: list[dict[str, Any]]) -> None:
-    """No document is looked at but those that the index names, or that wait for it."""
+def test_a_wildcard_with_a_star_in_front_asks_first_where_its_letters_stand(alice: User) -> None:
+    """No index knows it; but PostgreSQL can look for letters in parallel, before it takes a document apart."""
     cell = make_cell(alice)
-    documents = [("a", f"d{n}", {"n": n, "code": f"c-{n}", "t": "red" if n % 2 else "blue"}) for n in range(8)]
-    put_documents(cell, documents)
+    texts = ["Rathäuser", "\\haus\\n", "ha us", "HAUSBOOT", "Gasthaus", "Straßenhaus"]
+    put_documents(cell, [("a", f"d{n}", {"t": text, "x": {"y": [text]}}) for n, text in enumerate(texts)])
     terms_update()
-    put_documents(cell, [("a", "late", {"n": 5, "code": "c-5", "t": "red"})])
-    for field, entries in (("n", [*range(5, 5 + length)]), ("code", [f"c-{n}" for n in range(5, 5 + length)])):
-        search = {"search": [{"type": "in", "fields": [field], "in": entries}, *beside]}
-        expected = {"d5", "late", *({"d6", "d7"} if length > 1 else ())} - ({"d6"} if beside else set())
-        assert found(cell, search) == expected
-        steps = plan(search, cell)
-        assert "terms_of_documents" in steps and "Seq Scan on cells_document " not in steps, steps
-
-
-def test_several_long_lists_are_not_asked_in_all_their_pairs() -> None:
-    def terms(*elements: dict[str, Any]) -> list[str]:
-        return (compile({"search": list(elements)}, instance="here").terms or "").split(OR_ELSE)
-
-    long, longer = ({"type": "in", "fields": ["n"], "in": [*range(count)]} for count in (1000, 5000))
-    assert [len(terms(each)) for each in (long, longer)] == [2, 10]
-    assert terms(long, longer) == terms(long)
-    word = {"type": "match", "mode": "token", "string": "red"}
-    assert terms(word, long) == [f"('red' & {each})" for each in terms(long)]
-    either = [{**each, "bool": "should"} for each in (word, long)]
-    assert terms(*either) == ["'red'", *terms(long)]
-    assert terms({"type": "in", "fields": ["n"], "in": [*range(200_000)]}) == [""]  # it is asked of every document
+    for string, expected in (("*haus", {"d1", "d4", "d5"}), ("*haus*", {"d0", "d1", "d3", "d4", "d5"}), ("*h?us*r", {"d0"})):
+        for fields in ({}, {"fields": ["t"]}, {"fields": ["a.x.y"]}):
+            search = {"search": [{"type": "match", "mode": "wildcard", "string": string, **fields}]}
+            condition = compile(search, instance="here")
+            assert condition.terms is None and "LIKE ALL" in (condition.guard or "")
+            assert found(cell, search) == expected, (string, fields)
+    assert compile({"search": [{"type": "match", "mode": "wildcard", "string": "*"}]}, instance="here").guard is None
