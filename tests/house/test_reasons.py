@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2] / "exports"
 SPEAKERS = {
     "TransportError": 0, "refused": 1, "note": 0, "warn": 0, "_warn": 1, "_Failed": 0, "refuse": 0,
     "EgressRefused": "reason", "DefinitionRefused": "reason", "_refused": 1,
+    "MoveAborted": "reason", "MoveSourceRefused": "reason", "MoveTargetRefused": "reason", "TransferRefused": "reason",
 }  # fmt: skip
 DOERS = {"faults": 0, "_ask": 2, "require": 1}
 FILES = [
@@ -25,6 +26,10 @@ FILES = [
     ROOT / "engine/layouts/ruled.py",
     ROOT / "egress.py",
     *(ROOT / "services" / f"{name}.py" for name in ("canary", "delivery", "exports", "preferences", "producing")),
+    *(ROOT / "services" / f"{name}.py" for name in ("arrivals", "departures", "departure_lifecycle", "receiving")),
+    *(ROOT / "services" / f"{name}.py" for name in ("source_server", "spool", "transfers")),
+    *(ROOT / "api/move").glob("*.py"),
+    ROOT / "web/moves.py",
 ]
 #: A value that no words are in.
 VALUE = "\N{SECTION SIGN}"
@@ -41,7 +46,7 @@ def sentences(speakers: dict[str, int | str]) -> Iterator[tuple[str, str]]:
             given = named.get(place) if isinstance(place, str) else None
             if isinstance(place, int) and len(node.args) > place:
                 given = node.args[place]
-            if any(map(str.isascii, (sentence := spoken(given)).strip(f"{VALUE} ."))):
+            if any(map(str.isascii, (sentence := spoken(given)).strip(f"{VALUE} .:"))):
                 yield f"{path.name}:{node.lineno}", sentence
 
 
