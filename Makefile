@@ -31,7 +31,7 @@ lint: .venv/.installed-dev ## ruff and the import rules
 
 screenshots: .venv/.installed-dev ## every page, light, dark and narrow, into docs/screenshots (needs chromium)
 	@mkdir -p docs/screenshots
-	@SCREENSHOTS=$(CURDIR)/docs/screenshots $(BIN)/python -m pytest -q tests/web/test_pages.py
+	@SCREENSHOTS=$(CURDIR)/docs/screenshots $(BIN)/python -m pytest -q tests/web/test_pages.py tests/web/test_moves.py
 
 messages: .venv/.installed-dev ## brings the German catalogue up to date
 	@DEBUG=1 $(BIN)/python -m tests.web.messages

@@ -48,7 +48,7 @@ class CellNotFound(DomainError):
 
 
 class CellHeld(DomainError):
-    """Cell {name!r} is moving to another server and cannot be written for some minutes."""
+    """Cell {name!r} is moving between two servers, and cannot be written until that has ended."""
 
     code = "cell_held"
     kind = Kind.CONFLICT

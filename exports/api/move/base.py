@@ -146,7 +146,8 @@ def document_response(request: Request, data: dict[str, Any]) -> HttpResponse:
 
 
 def with_cors(request: HttpRequest | Request, response: HttpResponseBase) -> HttpResponseBase:
-    """§9.3. Tokens travel in headers, cookies open nothing here that changes anything: every origin may ask."""
+    """§9.3. Tokens travel in headers; the cookies that some steps of a move want come from no other site's script, and
+    `*` lets it read no answer to them: every origin may ask."""
     if "HTTP_ORIGIN" in request.META:
         response.headers["Access-Control-Allow-Origin"] = "*"
         response.headers["Access-Control-Expose-Headers"] = "Content-Disposition, Content-Length, Content-Range, ETag"

@@ -139,7 +139,7 @@ def test_pages_refuse_to_write_what_is_held(alice: User, held: Cell, path: str, 
         chosen = client.post("/web/cells/alice/import/choose", {"export": run.export_id})
         data = {"archive": client.get(chosen.headers["Location"]).context["archive"], "mode": "replace"}
     answer = client.post(f"/web/cells/alice/{path}", data, follow=True)
-    assert "is moving to another server" in answer.content.decode()
+    assert "is moving between two servers" in answer.content.decode()
     assert answer.status_code in (200, 503) and (answer.status_code == 200 or answer.headers["Retry-After"] == "30")
     put = client.put("/web/cells/alice/upload?path=x.txt", b"x", content_type="text/plain")
     assert put.status_code == 503 and put.headers["Retry-After"] == "30"
