@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from tests import ram
 from tests.spec.move.sockets import call, told
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,7 +90,7 @@ def await_no_process(data: Path) -> None:
 @pytest.fixture
 def data() -> Iterator[Path]:
     """Not tmp_path: its parents are closed to the user that PostgreSQL runs as when we are root."""
-    folder = Path(tempfile.mkdtemp(prefix="exportsite-up-"))
+    folder = ram.make_folder(1 << 30)
     yield folder
     for pid in processes_of(folder):
         with contextlib.suppress(ProcessLookupError):
