@@ -133,6 +133,7 @@ def test_answers_are_as_described(case, as_alice: V1, as_root: V1, real) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @many.parametrize()
 @settings(max_examples=120, **SAME)
 def test_two_thousand_answers_are_as_described(case, as_alice: V1, as_root: V1, real) -> None:
