@@ -59,7 +59,8 @@ _DROP_GONE_FOLDERS = f"""
     DELETE FROM cells_file WHERE id IN (
         SELECT j.id FROM cells_file j, gone g WHERE {_J} AND g.doctype = '' AND right(g.name, 1) = '/'
         AND {_AT.format("rtrim(g.name, '/')")} AND j.is_folder AND NOT EXISTS (
-            SELECT FROM cells_file v WHERE {_V} AND left(v.path, 300) = left(j.path, 300) AND v.path = j.path)
+            SELECT FROM cells_file v
+            WHERE {_V} AND left(v.path, 300) = left(j.path, 300) AND v.path = j.path AND v.is_folder)
         AND NOT EXISTS (SELECT FROM cells_file c WHERE c.cell_id = j.cell_id AND c.generation = j.generation
             AND left(c.folder, 300) = left(j.path, 300) AND c.folder = j.path))
 """
@@ -67,18 +68,18 @@ _OF_TWO_KINDS = f"""SELECT j.path FROM changed_files c JOIN cells_file j ON {_J}
     WHERE j.is_folder <> c.is_folder ORDER BY j.path LIMIT 1"""
 _CHANGED = f"""changed_files c JOIN cells_file v ON v.id = c.id AND v.path = c.path AND {_V}
     JOIN cells_file j ON {_J} AND {_AT.format("c.path")}"""
-#: What the joined file has had and the visible one has not: contents of the archive.
+#: What the joined file has, or has had, and the visible one never: the content of the archive. Numbers cannot tell:
+#: each round counts the cell's own versions anew, behind it.
+_NEVER = """{0}.sha256 <> v.sha256 AND NOT EXISTS (
+    SELECT FROM cells_fileversion p WHERE p.file_id = v.id AND p.sha256 = {0}.sha256)"""
 _EXTRA = f"""
     CREATE TEMP TABLE extra ON COMMIT DROP AS
     SELECT of, sha256, size, mtime, content_type, created_at, row_number() OVER (PARTITION BY of ORDER BY n) - 1 AS n
     FROM (
         SELECT v.id AS of, o.version AS n, o.sha256, o.size, o.mtime, o.content_type, o.created_at
-        FROM {_CHANGED} JOIN cells_fileversion o ON o.file_id = j.id WHERE NOT EXISTS (
-            SELECT FROM cells_fileversion p WHERE p.file_id = v.id AND (p.version, p.sha256) = (o.version, o.sha256))
-            AND (o.version, o.sha256) <> (v.version, v.sha256)
+        FROM {_CHANGED} JOIN cells_fileversion o ON o.file_id = j.id WHERE {_NEVER.format("o")}
         UNION ALL SELECT v.id, j.version, j.sha256, j.size, j.mtime, j.content_type, j.updated_at
-        FROM {_CHANGED} WHERE j.sha256 <> v.sha256 AND NOT EXISTS (
-            SELECT FROM cells_fileversion p WHERE p.file_id = v.id AND (p.version, p.sha256) = (j.version, j.sha256))
+        FROM {_CHANGED} WHERE {_NEVER.format("j")}
     ) had
 """
 _REPLACED = f"cells_file j, changed_files c WHERE {_J} AND {_AT.format('c.path')} AND NOT j.is_folder"

@@ -1,14 +1,14 @@
 """Imports that join: whoever writes the cell meanwhile waits for none of it, and what he writes counts as written after
 the import."""
 
-import threading
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection, transaction
+from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +17,7 @@ from cells.errors import DocumentNotFound, FileNotFound, PathTaken
 from cells.models import Cell, FileVersion
 from cells.quota import bytes_used
 from exports.states import ImportState
+from tests.elsewhere import elsewhere
 from tests.factories import make_cell, put_documents, put_file, put_files
 from tests.services.imported import command, contents, generations, run
 
@@ -41,27 +42,6 @@ def make(owner: User, name: str) -> Cell:
     put_file(cell, "mine", b"4 anew")
     put_documents(cell, [("note", name, {"of": "cell"}) for name in ("a", "mine")])
     return cell
-
-
-def elsewhere(work: Callable[[], object]) -> None:
-    """In another connection, which waits for no lock."""
-    failures: list[BaseException] = []
-
-    def done() -> None:
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute("SET lock_timeout = '20s'")
-            work()
-        except BaseException as error:
-            failures.append(error)
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=done)
-    thread.start()
-    thread.join()
-    if failures:
-        raise failures[0]
 
 
 def when_joined(monkeypatch, work: Callable[[], object]) -> None:
@@ -212,3 +192,42 @@ def test_writes_of_chance(mode: str, operations: list, alice: User, archive: Pat
         row = run(cell, archive, mode)
         assert row.state == ImportState.DONE, row.error
         assert contents(cell) == contents(after) and kept(cell) == kept(after)
+
+
+def test_what_was_written_in_several_rounds_is_kept_once(alice: User, archive: Path, monkeypatch) -> None:
+    """What the cell had itself came from its history, and again as what the archive had brought."""
+    cell, contents_of_a = make(alice, "cell"), iter([b"second", b"third", b"fourth"])
+    monkeypatch.setattr(catching_up, "_FEW", -1)
+    monkeypatch.setattr(catching_up, "_ROUNDS", 2)
+    real = catching_up.Joining._apply
+
+    def apply(self: catching_up.Joining) -> None:
+        if not held(cell):
+            elsewhere(lambda: put_file(Cell.objects.get(pk=cell.pk), "a", next(contents_of_a)))
+        real(self)
+
+    when_joined(monkeypatch, lambda: put_file(Cell.objects.get(pk=cell.pk), "a", next(contents_of_a)))
+    monkeypatch.setattr(catching_up.Joining, "_apply", apply)
+    assert run(cell, archive, "merge").state == ImportState.DONE
+    file = cell.files.get(generation=Cell.objects.get(pk=cell.pk).generation, path="a")
+    had = [sha256(content).hexdigest() for content in (b"mine", b"second", b"third", FILES["a"])]
+    assert sorted(file.versions.values_list("blob_id", flat=True)) == sorted(had)
+    assert (file.blob_id, file.version) == (sha256(b"fourth").hexdigest(), 5)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_folder_of_the_cell_that_becomes_a_file_meanwhile_is_one(
+    mode: str, alice: User, archive: Path, monkeypatch
+) -> None:
+    cell = make(alice, "cell")
+
+    def work() -> None:
+        here = Cell.objects.get(pk=cell.pk)
+        writing.file_delete(cell=here, path="f")
+        put_file(here, "f", b"file")
+
+    when_joined(monkeypatch, work)
+    row = run(cell, archive, mode)
+    assert row.state == ImportState.DONE, row.error
+    files, _ = contents(cell)
+    assert "f" in files and "f/g/z" not in files and "d/e/y" in files
