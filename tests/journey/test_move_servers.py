@@ -38,8 +38,8 @@ print(json.dumps(departure.uid))
 """
 
 
-#: What a cut connection of this machine may take along; of a small cell it is more than 2 %.
-LOST_BYTES = 512 << 10
+#: What a cut may take along (the buffer of `Wire`, which Linux doubles); of a small cell it may be more than 2 %.
+LOST_BYTES = 128 << 10
 
 
 class Move(NamedTuple):
