@@ -9,8 +9,8 @@ from playwright.sync_api import expect
 
 from cells import reading, writing
 from cells.models import Cell, SnapshotFile
-from exports.models import Import, Run
-from exports.services import imports, lifecycle, running, snapshots
+from exports.models import Import, ImportCheck, Run
+from exports.services import import_checks, imports, lifecycle, running, snapshots
 from exports.states import ACTIVE
 from tests.factories import make_cell, put_file
 
@@ -60,6 +60,8 @@ def test_a_snapshot_is_made_fetched_brought_back_and_deleted(people, alice: User
 
     writing.file_delete(cell=cell, path="letter.txt")
     person.click("Bring back monday.zip")
+    expect(page.locator("#check")).to_contain_text("Stop working it out")
+    import_checks.run_check(check_id=ImportCheck.objects.get().pk)
     expect(page.locator("#check")).to_contain_text("letter.txt")
     person.click("Import")
     expect(page.locator("#live")).to_contain_text("waiting")
