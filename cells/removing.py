@@ -5,12 +5,14 @@ import logging
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
+from cells.alone import alone
 from cells.models import AccessToken, Cell, Usage
 
 log = logging.getLogger(__name__)
 
 #: Rows that whoever deletes a cell waits for; and that are removed together afterwards.
 AT_ONCE = 5_000
+_LOCK = 0x63656C6C73
 #: Versions before files: the usage of a version is that of its file.
 _TABLES = {
     "cells_fileversion": (
@@ -33,22 +35,26 @@ def cell_remove(cell: Cell) -> None:
 
 
 def cells_remove() -> int:
-    """What was deleted goes, some thousand rows at a time. How many cells are gone. Harmless when killed, or run twice:
-    the next call goes on."""
-    gone = 0
-    for cell in Cell.every.exclude(removed_at=None).order_by("removed_at"):
-        for table, rows in _TABLES.items():
-            while _remove_some(cell, table, rows) >= AT_ONCE:
-                pass
-        try:
-            with transaction.atomic():
-                # Whoever still fills a generation holds its usage, and commits before that goes; then he finds none.
-                list(Usage.objects.select_for_update().filter(cell=cell))
-                _remove_now(cell)
-                gone += 1
-        except IntegrityError:
-            log.info("cell %s: somebody was still at work in it", cell.pk)
-    return gone
+    """What was deleted goes, some thousand rows at a time. How many cells are gone. Harmless when killed: the next call
+    goes on. Does nothing while another call does it, which would take rows that are going for the last ones."""
+    with alone(_LOCK) as is_alone:
+        removed = Cell.every.exclude(removed_at=None).order_by("removed_at") if is_alone else ()
+        return sum([_remove(cell) for cell in removed])
+
+
+def _remove(cell: Cell) -> bool:
+    for table, rows in _TABLES.items():
+        while _remove_some(cell, table, rows) >= AT_ONCE:
+            pass
+    try:
+        with transaction.atomic():
+            # Whoever still fills a generation holds its usage, and commits before that goes; then he finds none.
+            list(Usage.objects.select_for_update().filter(cell=cell))
+            _remove_now(cell)
+    except IntegrityError:
+        log.info("cell %s: somebody was still at work in it", cell.pk)
+        return False
+    return True
 
 
 def _count(cell: Cell, rows: str) -> int:

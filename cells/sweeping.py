@@ -8,8 +8,6 @@ older than a day.
 
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -18,6 +16,7 @@ from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
+from cells.alone import alone
 from cells.blobs import BlobStore
 from cells.encoding import Stored
 from cells.errors import BlobDamaged
@@ -49,8 +48,8 @@ def blobs_sweep(*, now: datetime | None = None) -> tuple[int, int]:
     A store whose table of blobs is empty is left alone: that is what a wrong DATABASE_URL looks like.
     """
     now = now or timezone.now()
-    with _alone() as alone:
-        if not alone or not Blob.objects.exists():
+    with alone(_LOCK) as is_alone:
+        if not is_alone or not Blob.objects.exists():
             return 0, 0
         removed = _remove_rows(now)
         store = BlobStore()
@@ -156,15 +155,3 @@ def _move(pack: Pack, came_from: list[str]) -> None:
             'UPDATE cells_blob b SET store_file = %s, "offset" = new.at FROM new WHERE b.sha256 = new.sha256',
             [[place.stored.sha256 for place in places], came_from, [place.offset for place in places], pack.name],
         )
-
-
-@contextmanager
-def _alone() -> Iterator[bool]:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK])
-        (alone,) = cursor.fetchone()
-        try:
-            yield alone
-        finally:
-            if alone:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])

@@ -11,6 +11,7 @@ from exports.models import Export, Run
 from exports.services import running, snapshots
 from exports.states import RunState
 from tests.clients import V1
+from tests.elsewhere import elsewhere
 from tests.factories import make_cell, put_documents, put_file, put_files
 from tests.spec.cell.asking import CellClient, empty, refused
 
@@ -90,3 +91,19 @@ def test_what_was_ordered_of_it_fails_and_goes_with_it(cell: Cell) -> None:
     assert done is not None and done.state == RunState.FAILED and done.error["code"] == "cell_not_found"
     removing.cells_remove()
     assert not Run.objects.exists() and not SnapshotFile.objects.exists() and not Export.objects.exists()
+
+
+def test_a_second_one_leaves_it_to_the_first(cell: Cell, monkeypatch) -> None:
+    """It found the rows that the first was removing, took the others for few, and removed them in one transaction."""
+    writing.cell_delete(cell=cell)
+    real, seconds = removing._remove_some, []
+
+    def some(*arguments: object) -> int:
+        monkeypatch.setattr(removing, "_remove_some", real)
+        elsewhere(lambda: seconds.append((removing.cells_remove(), rows(cell))))
+        return real(*arguments)
+
+    before = rows(cell)
+    monkeypatch.setattr(removing, "_remove_some", some)
+    assert removing.cells_remove() == 1 and seconds == [(0, before)]
+    assert rows(cell) == [0, 0, 0, 0, 0] and not Cell.every.exists()

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from cells import sweeping
+from cells.alone import alone
 from cells.blobs import BlobStore, blob_verify
 from cells.frozen import Snapshot
 from cells.models import Blob, Cell, FileVersion
@@ -168,8 +169,8 @@ def test_only_one_sweep_runs_at_a_time():
     BlobStore().put(TEXT)
     sweep(2)
     results: list[tuple[int, int]] = []
-    with sweeping._alone() as alone:
-        assert alone
+    with alone(sweeping._LOCK) as is_alone:
+        assert is_alone
         assert in_threads(lambda: results.append(sweep(3))) == []
     assert results == [(0, 0)]
     assert sweep(3)[0] == 1
