@@ -15,6 +15,8 @@ import environ
 READ: list[str] = []
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+#: A century; of durations, and of numbers of days.
+MOST_DAYS = 36_500
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -79,6 +81,8 @@ def duration(name: str, default: str, units: str = "mhd", minimum: str = "1m") -
     value = timedelta(**{_UNITS[found[2]]: int(found[1])})
     if value < timedelta(**{_UNITS[minimum[-1]]: int(minimum[:-1])}):
         refuse(name, f"{raw!r} is shorter than {minimum}")
+    if value.days > MOST_DAYS:  # 999999d before today there was no year
+        refuse(name, f"{raw!r} is longer than {MOST_DAYS}d")
     return value
 
 
@@ -133,8 +137,12 @@ def base_url(name: str, default: str) -> str:
     raw = (_raw(name) or default).rstrip("/")
     if not raw:
         return raw
-    parts = urlsplit(raw)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
+    try:
+        parts = urlsplit(raw)
+        is_one = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of brackets or a port that cannot be
+        is_one = False
+    if not is_one or parts.query or parts.fragment:
         refuse(name, f"{raw!r} is not an address like https://exports.example.org")
     return raw
 

@@ -17,7 +17,7 @@ EMBEDDED_REDIS = not env.text("REDIS_URL")
 SECRET_KEY = env.text("SECRET_KEY") or embedded.secret_key(DATA, needed=not (EMBEDDED_DATABASE or DEBUG))
 ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
-PORT = env.integer("PORT", 8000, minimum=1)
+PORT = env.integer("PORT", 8000, minimum=1, maximum=65535)
 PUBLIC_URL = env.base_url("PUBLIC_URL", f"http://localhost:{PORT}")
 UNIT_HOST = env.text("UNIT_HOST").lower()
 if UNIT_HOST and not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", UNIT_HOST):
@@ -54,7 +54,7 @@ if WATERMARK_FILE and not Path(WATERMARK_FILE).is_file():
 
 # --- Imports ----------------------------------------------------------------------------------------------------
 
-IMPORT_UNDO_DAYS = env.integer("IMPORT_UNDO_DAYS", 7)
+IMPORT_UNDO_DAYS = env.integer("IMPORT_UNDO_DAYS", 7, maximum=env.MOST_DAYS)
 IMPORT_UNDO_COUNT = env.integer("IMPORT_UNDO_COUNT", 5)
 IMPORT_UNDO_SIZE = env.size("IMPORT_UNDO_SIZE", "1024GB")
 IMPORT_MAX_ENTRIES = env.integer("IMPORT_MAX_ENTRIES", 2_000_000, minimum=1)
@@ -75,6 +75,7 @@ STANDARD_MINUTE = env.integer("STANDARD_MINUTE", 0, maximum=59)
 MOVE_MIN_PARTS_SIZE = env.integer("MOVE_MIN_PARTS_SIZE", 0)
 MOVE_TOKEN_REQUIRED = env.flag("MOVE_TOKEN_REQUIRED")
 MOVE_WIZARD_URL = env.base_url("MOVE_WIZARD_URL", "")
+ADMIN_API = env.flag("ADMIN_API")
 MOVE_HOLD = env.duration("MOVE_HOLD", "30m", units="smhd", minimum="5s")
 
 # --- Transports -------------------------------------------------------------------------------------------------
@@ -87,7 +88,7 @@ EMAIL_ATTACH_LIMIT = env.size("EMAIL_ATTACH_LIMIT", "5MB")
 # --- Mail -------------------------------------------------------------------------------------------------------
 
 EMAIL_HOST = env.text("EMAIL_HOST", "localhost")
-EMAIL_PORT = env.integer("EMAIL_PORT", 25, minimum=1)
+EMAIL_PORT = env.integer("EMAIL_PORT", 25, minimum=1, maximum=65535)
 EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
 EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
 EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS")

@@ -51,6 +51,11 @@ def start(**values: str) -> subprocess.CompletedProcess[str]:
     [
         ("EXPORT_EXPIRE", "3 days", "EXPORT_EXPIRE: '3 days' is not a number followed by one of m, h, d"),
         ("EXPORT_EXPIRE", "0m", "EXPORT_EXPIRE: '0m' is shorter than 1m"),
+        ("MOVE_HOLD", "999999d", "MOVE_HOLD: '999999d' is longer than 36500d"),
+        ("IMPORT_UNDO_DAYS", "99999999999", "IMPORT_UNDO_DAYS: 99999999999 is more than 36500"),
+        ("PORT", "70000", "PORT: 70000 is more than 65535"),
+        ("MOVE_WIZARD_URL", "http://[", "MOVE_WIZARD_URL: 'http://[' is not an address like"),
+        ("PUBLIC_URL", "http://here:99999999", "PUBLIC_URL: 'http://here:99999999' is not an address like"),
         ("LOGIN_ATTEMPTS", "ten", "LOGIN_ATTEMPTS: 'ten' is not a whole number"),
         ("LOGIN_ATTEMPTS", "0", "LOGIN_ATTEMPTS: 0 is less than 1"),
         ("DEBUG", "maybe", "DEBUG: 'maybe' is neither true nor false"),
