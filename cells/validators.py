@@ -11,8 +11,8 @@ LONGEST_PATH = 4096
 LONGEST_SEGMENT = 255
 #: First segments of URLs that are ours, so no cell may have them; `tests/house/test_reserved_names.py` compares.
 RESERVED_CELL_NAMES = frozenset(
-    "__authz __ctl __export __import __mypassword __snapshot __token admin api box files health healthz login logout "
-    "main metrics move oauth readyz realtime static stored web".split()
+    "__authz __ctl __export __import __mypassword __snapshot __token admin api box files health healthz instances "
+    "login logout main metrics move oauth readyz realtime static stored web".split()
 )
 _CELL = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
 _DOCTYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")

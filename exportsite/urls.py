@@ -13,7 +13,7 @@ from cells.api.errors import handler400, handler404, handler500, unknown_call
 from exports.api.cell.cells import UnitViews
 from exports.api.move import base as move
 from exports.api.move.imports import ImportViewSet
-from exports.api.move.urls import cell_urlpatterns
+from exports.api.move.urls import admin_urlpatterns, cell_urlpatterns
 from exports.web.welcome import welcome
 
 __all__ = ["handler400", "handler404", "handler500", "urlpatterns"]
@@ -47,6 +47,7 @@ urlpatterns = [
     path("move", move.unknown_call),
     path("move/", include("exports.api.move.urls")),
     path("<str:cell>/move/", include(cell_urlpatterns)),
+    path("instances/", include(admin_urlpatterns)),
     path("realtime/", ImportViewSet.as_view({"get": "realtime"}, schema=None)),
     # Last: whatever no other prefix took is a cell's name.
     path("", include("exports.api.cell.urls")),

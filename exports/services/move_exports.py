@@ -21,7 +21,7 @@ from exports.engine.layouts import move as layout
 from exports.engine.parts import PartPlanner
 from exports.engine.plan import Packer, plan
 from exports.errors import CursorInvalid, MoveExpired, MoveMacInvalid, MoveNotFound, MoveRunning, TooManyParts
-from exports.models import MoveExport, Run, RunEntry, Volume
+from exports.models import MoveExport, Notify, Run, RunEntry, Volume
 from exports.services import downloads, lifecycle, planning
 from exports.states import ACTIVE, DOWNLOADABLE, RunState
 
@@ -60,13 +60,16 @@ def move_export_create(
     with_doctypes: Collection[str] = (),
     without_files: bool = False,
     base_url: str,
+    quiet: bool = False,
 ) -> MoveExport:
     """Queues an export. One that comes while another of the cell is running fails at once, and says so by mail only
-    (DEC-14). `parts_size` in bytes, `max_age` in ns; 0 is the default of both."""
+    (DEC-14). `parts_size` in bytes, `max_age` in ns; 0 is the default of both. `quiet`: no mail tells how it ended."""
     Cell.objects.select_for_update(no_key=True).get(pk=cell.pk)
     running = MoveExport.objects.filter(cell=cell, run__state__in=ACTIVE, created_at__gt=timezone.now() - CONFLICT)
     conflict = running.exists()
     order = {"layout": MOVE, "type": MOVE, "cells": [cell.name], "name": cell.name}
+    if quiet:
+        order["notify"] = Notify.NONE
     run = lifecycle.run_create(export=None, owner=cell.owner, order=order, nudge=not conflict)
     found = MoveExport.objects.create(
         cell=cell,
@@ -218,17 +221,32 @@ def move_export_open(*, opaque: str, cell: Cell | None = None) -> MoveExport:
         raise MoveNotFound
     if cell is not None and export.cell_id != cell.pk:
         raise MoveMacInvalid
-    if export.run.state == RunState.EXPIRED or expires_at(export) <= timezone.now():
-        raise MoveExpired
+    _there_check(export)
     return export
 
 
-def part_open(*, export: MoveExport, cursor: str) -> downloads.Opened:
-    """Raises MoveNotFound unless the export is done (DEC-15), CursorInvalid."""
+def move_export_find(*, uid: str, cell: Cell) -> MoveExport:
+    """The same by its id alone, for who may do anything with the cell (§9.4). Raises MoveNotFound, MoveExpired."""
+    rows = MoveExport.objects.select_related("run", "cell").filter(cell=cell)
+    export = rows.filter(uid=uid).first() if uid.isalnum() else None
+    if export is None:
+        raise MoveNotFound
+    _there_check(export)
+    return export
+
+
+def _there_check(export: MoveExport) -> None:
+    if export.run.state == RunState.EXPIRED or expires_at(export) <= timezone.now():
+        raise MoveExpired
+
+
+def part_open(*, export: MoveExport, cursor: str, called: str) -> downloads.Opened:
+    """`called`: what its file's name begins with. Raises MoveNotFound unless the export is done (DEC-15),
+    CursorInvalid."""
     if export.run.state not in DOWNLOADABLE:
         raise MoveNotFound
     volume = _part(export, cursor)
-    name = f"My Cozy - part{volume.number - 1:03}.zip" if volume.of > 1 else "My Cozy.zip"
+    name = f"{called} - part{volume.number - 1:03}.zip" if volume.of > 1 else f"{called}.zip"
     return downloads.open_volume(volume=volume, name=name)
 
 

@@ -33,7 +33,15 @@ _PER_ENTRY = 1024
 
 def link_source(*, cell: Cell, link: str) -> str:
     """The link as the source of an import into `cell`, readable to nobody. Raises MoveNotFound for what is no link."""
-    url = move_links.manifest_url(link)
+    return _sealed(cell, move_links.manifest_url(link))
+
+
+def manifest_source(*, cell: Cell, url: str) -> str:
+    """The same of the manifest's own address (§9.4)."""
+    return _sealed(cell, move_links.manifest_checked(url))
+
+
+def _sealed(cell: Cell, url: str) -> str:
     return LINK + b64encode(secrets_seal({"url": url, "cell": str(cell.pk)})).decode()
 
 

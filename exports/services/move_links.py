@@ -38,6 +38,8 @@ _LONGEST = 2000
 #: Kinds of documents that are told to people.
 _DOCTYPES = 50
 _PORTS = (80, 443)
+#: Of a manifest, at a host or below a cell.
+_MANIFEST = re.compile(r"(?:/[A-Za-z0-9._~-]+)?/move/exports/[A-Za-z0-9_=%-]{1,400}")
 _FRAGMENT = re.compile(r"/exports/([A-Za-z0-9_=-]{1,400})")
 _INT64 = range(2**63)
 
@@ -81,6 +83,14 @@ def manifest_url(link: str) -> str:
     port = f":{parts.port}" if parts.port else ""
     address = f"[{host}]" if ":" in host else host
     return checked(f"{parts.scheme}://{address}{port}/move/exports/{found[1]}").geturl()
+
+
+def manifest_checked(url: str) -> str:
+    """The manifest's own address, for who has that instead of a link (§9.4). Raises MoveNotFound for what is none."""
+    parts = checked(url)
+    if not _MANIFEST.fullmatch(parts.path) or "?" in url or "#" in url:
+        raise MoveNotFound
+    return url
 
 
 def checked(url: str) -> SplitResult:

@@ -20,7 +20,7 @@ def outcome_notify(*, run: Run, kind: NotificationKind | None) -> None:
         return
     wanted = run.order.get("definition", {}).get("notify") or selectors.preference_get(user=run.owner).notify
     if _is_move(run):
-        wanted = Notify.ALL  # nothing but this mail ever tells the link
+        wanted = run.order.get("notify", Notify.ALL)  # nothing but this mail ever tells the link
     if wanted == Notify.NONE or (wanted == Notify.PROBLEMS and kind == NotificationKind.DONE):
         return
     if Notification.objects.filter(run=run, kind=kind, attempts=0).exists():

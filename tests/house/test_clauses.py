@@ -33,7 +33,6 @@ UNQUOTED["v1"] = {
 UNQUOTED["move"] = {
     "0.1": "how to read the specification",
     "7.3": "consent for the public wizard, outside of /move; who comes from another server brings a token made here",
-    "9.4": "optional, on a listener of its own; `cell_export --layout move` and `cell_import` do it on the spot",
     "10": "tells how two versions of the old server differ; what was chosen is quoted where it stands, and as DEC-n",
     "11": "its decisions are quoted by their own names, DEC-1 to DEC-15",
 }

@@ -126,12 +126,18 @@ def limit_count(key: str) -> int:
 def base_url(request: Request, cell: Cell) -> str:
     """Where the caller came by (§1, "contextual domain"): PUBLIC_URL, another of our names, or the cell's own host."""
     host = request._request.get_host()
-    if cell_of_host(host) == cell.name and not _OF_SETTINGS.search(cell.name):
-        return cell_url(cell).rstrip("/")
+    if cell_of_host(host) == cell.name:
+        return home_url(cell)
     name = host.rpartition(":")[0] or host
     if name not in settings.ALLOWED_HOSTS or name in _LOCAL:
         return settings.PUBLIC_URL
     return f"{settings.PUBLIC_URL.partition('://')[0]}://{host}"
+
+
+def home_url(cell: Cell) -> str:
+    """The cell's own host, where it has one that is of use in a link; else PUBLIC_URL."""
+    own = settings.UNIT_HOST and not _OF_SETTINGS.search(cell.name)
+    return cell_url(cell).rstrip("/") if own else settings.PUBLIC_URL
 
 
 def document_response(request: Request, data: dict[str, Any]) -> HttpResponse:

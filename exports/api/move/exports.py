@@ -46,16 +46,7 @@ class ExportViewSet(MoveViews):
 
     @openapi.part_get
     def data(self, request: Request, opaque: str, **_: str) -> HttpResponseBase:
-        cursors = request.query_params.getlist("cursor")
-        opened = move_exports.part_open(export=self.opened(request, opaque), cursor=cursors[0] if cursors else "")
-        return ranged_response(
-            request,
-            length=opened.length,
-            etag=opened.etag,
-            content_type=opened.content_type,
-            chunks=opened.chunks,
-            headers={**_FRAMES, "Content-Disposition": f'attachment; filename="{opened.name}"'},
-        )
+        return part_response(request, self.opened(request, opaque), "My Cozy")
 
     def page(self, request: Request, opaque: str, **_: str) -> HttpResponseBase:
         """For people: the same parts as links. Ours; the old server has its Settings app for it."""
@@ -92,6 +83,20 @@ class ExportViewSet(MoveViews):
         if token is not None and permissions.cell_of(token, export.cell) != export.cell:
             raise forbidden()
         return export
+
+
+def part_response(request: Request, export: MoveExport, called: str) -> HttpResponseBase:
+    """The part that `cursor` names, in a file whose name begins so."""
+    cursors = request.query_params.getlist("cursor")
+    opened = move_exports.part_open(export=export, cursor=cursors[0] if cursors else "", called=called)
+    return ranged_response(
+        request,
+        length=opened.length,
+        etag=opened.etag,
+        content_type=opened.content_type,
+        chunks=opened.chunks,
+        headers={**_FRAMES, "Content-Disposition": f'attachment; filename="{opened.name}"'},
+    )
 
 
 def manifest(export: MoveExport, word: str | None = None) -> dict[str, Any]:

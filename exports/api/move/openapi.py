@@ -143,3 +143,26 @@ finalize = _call(
 )
 abort = _call("End the move; the cell is as it was", {204: _NOTHING} | _errors(400, 401, 403, 409, 410), request=None)
 vault = _call("How to take passwords along", _TO | {_HTML: OpenApiTypes.STR})
+_DOMAIN = OpenApiParameter("domain", str, OpenApiParameter.PATH, description="The name of a cell, or its own host")
+admin_export = _call(
+    "For superusers, while ADMIN_API is on: ask for an export of any cell",
+    {(202, "application/json"): {"type": "object", "required": ["_id"], "additionalProperties": True}}
+    | _errors(400, 401, 403, 404, 410, 500, 503),
+    _DOMAIN,
+    OpenApiParameter("admin-req", bool, description="Whether no mail tells how it ended"),
+    request=None,
+)
+admin_data = _call(
+    "For superusers, while ADMIN_API is on: a part of an export, by the id of the job that was asked for",
+    _BYTES | _errors(400, 401, 403, 404, 410, 416, 500),
+    _DOMAIN,
+    OpenApiParameter("uid", str, OpenApiParameter.PATH, description="The job's `_id`"),
+    OpenApiParameter("cursor", str),
+)
+admin_import = _call(
+    "For superusers, while ADMIN_API is on: import from a manifest, in place of what the cell holds",
+    {204: _NOTHING} | _errors(400, 401, 403, 404, 409, 410, 500, 503),
+    _DOMAIN,
+    OpenApiParameter("manifest_url", str, required=True, description="The manifest's own address, not the mail's link"),
+    request=None,
+)

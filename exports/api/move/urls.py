@@ -1,7 +1,10 @@
 """Mounted under /move/ and /<cell>/move/. An export's data stands before its manifest, which would take its name."""
 
-from django.urls import path, re_path
+from django.conf import settings
+from django.urls import path, re_path, register_converter
+from django.urls.converters import StringConverter
 
+from exports.api.move.admin import AdminViewSet
 from exports.api.move.base import unknown_call
 from exports.api.move.exports import ExportViewSet
 from exports.api.move.imports import ImportViewSet
@@ -27,6 +30,18 @@ _TRANSFERS = {
     "/finalize": ("post", "finalize"),
     "/abort": ("post", "abort"),
 }
+
+
+class _Domain(StringConverter):
+    """Of a cell, while there is an admin API. Otherwise its URLs are nobody's, and fall to those of cells."""
+
+    def to_python(self, value: str) -> str:
+        if not settings.ADMIN_API:
+            raise ValueError
+        return value
+
+
+register_converter(_Domain, "domain")
 _READ = {"get": "retrieve", "head": "retrieve"}
 
 
@@ -52,3 +67,9 @@ def _patterns(**schema: None) -> list:
 
 urlpatterns = _patterns()
 cell_urlpatterns = _patterns(schema=None)
+#: Mounted under /instances/ (§9.4).
+admin_urlpatterns = [
+    path("<domain:domain>/export", AdminViewSet.as_view({"post": "export"})),
+    path("<domain:domain>/exports/<str:uid>/data", AdminViewSet.as_view({"get": "data", "head": "data"})),
+    path("<domain:domain>/import", AdminViewSet.as_view({"post": "bring"})),
+]
