@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import F, Max, Q
+from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from cells.errors import CellNotFound, DomainError
@@ -54,7 +54,7 @@ def import_create(*, cell: Cell, owner: User, source: str, mode: ImportMode, nam
 def transition(import_id: int, to: ImportState, *, holding: int | None = None, **fields: object) -> bool:
     """As `lifecycle.transition` for runs."""
     allowed = [state for state, after in IMPORT_TRANSITIONS.items() if to in after]
-    rows = Import.objects.filter(pk=import_id, state__in=allowed)
+    rows = _alive(import_id).filter(state__in=allowed)
     if holding is not None:
         rows = rows.filter(fence=holding)
     if to in (ImportState.DONE, ImportState.FAILED):
@@ -70,6 +70,14 @@ def transition(import_id: int, to: ImportState, *, holding: int | None = None, *
     return True
 
 
+def _alive(import_id: int) -> QuerySet[Import]:
+    """One whose cell was deleted is worked at by nobody, and told of to nobody: it goes with the cell's rows.
+
+    Not by a join: an UPDATE that waited for the row would not look at its state again.
+    """
+    return Import.objects.filter(Exists(Cell.objects.filter(pk=OuterRef("cell"))), pk=import_id)
+
+
 def claim(*, import_id: int) -> Import | None:
     """The import, processing and the caller's as long as its heart beats; None when there is nothing to claim."""
     if not transition(import_id, ImportState.PROCESSING, fence=F("fence") + 1, heartbeat_at=timezone.now(), done=0):
@@ -79,7 +87,7 @@ def claim(*, import_id: int) -> Import | None:
 
 def heartbeat(row: Import, **progress: object) -> None:
     """Renew the lease and publish progress. Raises ImportLeaseLost."""
-    mine = Import.objects.filter(pk=row.pk, fence=row.fence, state=ImportState.PROCESSING)
+    mine = _alive(row.pk).filter(fence=row.fence, state=ImportState.PROCESSING)
     if not mine.update(heartbeat_at=timezone.now(), **progress):
         raise ImportLeaseLost(import_id=row.pk)
 

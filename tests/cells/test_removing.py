@@ -7,9 +7,11 @@ from cells import reading, removing, tokens, writing
 from cells.errors import CellNotFound, SessionNotFound
 from cells.models import AccessToken, Cell, Deletion, Document, File, FileVersion, SnapshotFile, Usage
 from cells.quota import bytes_used
-from exports.models import Export, Run
-from exports.services import running, snapshots
-from exports.states import RunState
+from exports.errors import ImportLeaseLost
+from exports.models import Event, Export, Import, ImportMode, Notification, Run
+from exports.services import import_lifecycle, imports, running, snapshots
+from exports.services.import_lifecycle import import_create
+from exports.states import ImportState, RunState
 from tests.clients import V1
 from tests.elsewhere import elsewhere
 from tests.factories import make_cell, put_documents, put_file, put_files
@@ -91,6 +93,24 @@ def test_what_was_ordered_of_it_fails_and_goes_with_it(cell: Cell) -> None:
     assert done is not None and done.state == RunState.FAILED and done.error["code"] == "cell_not_found"
     removing.cells_remove()
     assert not Run.objects.exists() and not SnapshotFile.objects.exists() and not Export.objects.exists()
+
+
+def test_an_import_into_it_ends_and_is_told_to_nobody(cell: Cell) -> None:
+    """It was fetched to its end, and a mail said that the import of a cell called " 1" had failed."""
+    waiting = import_create(cell=cell, owner=cell.owner, source="link:x", mode=ImportMode.REPLACE, name="")
+    events = Event.objects.count()
+    writing.cell_delete(cell=cell)
+    assert imports.run_import(import_id=waiting.pk) is None
+    row = Import.objects.get(pk=waiting.pk)
+    assert row.state == ImportState.PENDING
+    # one that somebody has begun
+    Import.objects.filter(pk=row.pk).update(state=ImportState.PROCESSING)
+    row.state = ImportState.PROCESSING
+    with pytest.raises(ImportLeaseLost):
+        import_lifecycle.heartbeat(row)
+    assert not import_lifecycle.import_fail(row)
+    assert (Event.objects.count(), Notification.objects.count()) == (events, 0)
+    assert removing.cells_remove() == 1 and not Import.objects.exists()
 
 
 def test_a_second_one_leaves_it_to_the_first(cell: Cell, monkeypatch) -> None:
