@@ -1,11 +1,9 @@
 """What went wrong, said to people: errors of the domain in the language that is active."""
 
-import re
-
 from django.utils.translation import gettext
 
 from cells.errors import DomainError
-from exports.services.reasons import INTERNAL, LONGEST, error_sentences, filled, pattern, said
+from exports.services.reasons import INTERNAL, LONGEST, error_sentences, filled, held, said
 
 __all__ = ["INTERNAL", "said", "stored_text", "text"]
 
@@ -23,5 +21,5 @@ def stored_text(error: dict[str, str] | None) -> str:
     """
     message = (error or {}).get("message", "")
     template = error_sentences().get((error or {}).get("code", ""), "")
-    found = re.fullmatch(pattern(template), message, re.DOTALL) if template and len(message) <= LONGEST else None
-    return filled(gettext(template), found.groupdict()) if found else said(message)
+    found = held(template, message) if template and len(message) <= LONGEST else None
+    return said(message) if found is None else filled(gettext(template), found)
