@@ -67,6 +67,9 @@ OFFER_SILENCE = timedelta(days=1)
 #: What an old server fetches is kept for so long (`spec/move.md §4.2.2`); it says nothing meanwhile.
 CLASSIC_SILENCE = timedelta(days=7)
 _TOKEN_LIFE = timedelta(days=8)
+#: What the other server's token is good for: to finalize or abort this move, and nothing else. With `io.cozy.imports`
+#: it could have replaced the cell, by a body that it kept back until it had aborted.
+SCOPE = "io.cozy.exports.moves"
 _WAITS = (2, 5, 10, 30, 60, 120, 300)
 
 
@@ -147,7 +150,7 @@ def _target(departure: Departure, cell: str | None) -> str:
 @transaction.atomic
 def _begin(departure: Departure, *, classic: bool, target_url: str) -> None:
     cell, owner = departure.cell, departure.owner
-    token = tokens.token_create(user=owner, cell=cell, scopes=["io.cozy.imports"], expires=_TOKEN_LIFE)
+    token = tokens.token_create(user=owner, cell=cell, scopes=[SCOPE], expires=_TOKEN_LIFE)
     departure_lifecycle.departure_confirm(
         departure,
         classic=classic,

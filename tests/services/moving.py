@@ -45,7 +45,7 @@ def asked(cell: Cell, base_url: str, target: Cell | None = None) -> Departure:
     departure, _ = departures.departure_request(
         cell=cell, owner=cell.owner, target_url=url, target_token=opens, base_url=base_url
     )
-    token = tokens.token_create(user=cell.owner, cell=cell, scopes=["io.cozy.imports"])
+    token = tokens.token_create(user=cell.owner, cell=cell, scopes=[departures.SCOPE])
     departure_lifecycle.departure_confirm(
         departure,
         token_digest=tokens.digest(token),

@@ -112,9 +112,12 @@ class StepViewSet(MoveViews):
 
     def _departure(self, request: Request) -> Departure | None:
         """The move away that the token was given out for; None when it is another token. Raises what §2.4 says."""
-        raw = permissions.raw_token(request)
+        token = permissions.token_of(request)
+        if departures.SCOPE not in token.scopes:
+            permissions.permission_check(token, IMPORTS, "POST")
+        cell = permissions.cell_anywhere(token, self.named_cell())
         try:
-            return departures.departure_of(cell=self.permitted_anywhere(request, IMPORTS, "POST"), token=raw)
+            return departures.departure_of(cell=cell, token=permissions.raw_token(request))
         except TransferNotFound:
             return None
 

@@ -6,15 +6,20 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
+from rest_framework.request import Request
 
 from cells import tokens
 from cells.models import Cell
+from exports.api.move import bodies
+from exports.errors import MoveAborted
 from exports.models import Arrival, Departure, Import, Notification
 from exports.services import departures, move_notes
+from exports.services.secrets import secrets_open
 from exports.states import DepartureState
 from tests.clients import content
 from tests.spec.move.asking import Move, api_error, attributes, page, plain
 from tests.spec.move.other import OPAQUE
+from tests.spec.move.target import target_server
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -89,7 +94,7 @@ def test_move_from_is_an_object(as_bob: Move, value: object) -> None:
 
 def departed(alice: User, cell: Cell, **fields: object) -> tuple[Departure, Move]:
     """A classic departure that was offered, and the other server's client."""
-    other = Move(alice, cell=cell, scopes=("io.cozy.imports",), expires=timedelta(days=1))
+    other = Move(alice, cell=cell, scopes=(departures.SCOPE,), expires=timedelta(days=1))
     departure, _ = departures.departure_request(
         cell=cell, owner=alice, target_url="https://new.example", target_token="t", base_url="http://localhost:8000"
     )
@@ -98,6 +103,37 @@ def departed(alice: User, cell: Cell, **fields: object) -> tuple[Departure, Move
         token_digest=tokens.digest(other.token),
     )
     return departure, other
+
+
+@pytest.mark.usefixtures("other_servers")
+def test_the_token_that_the_other_server_gets_ends_the_move_and_nothing_else(
+    alice: User, cell: Cell, monkeypatch
+) -> None:
+    """§7.6: `move_from.token`. Whoever kept the body of an import back until he had aborted replaced the cell."""
+    with target_server() as there:
+        departure, secret = departures.departure_request(
+            cell=cell, owner=alice, target_url=there.url, target_token="t", base_url="http://localhost:8000"
+        )
+        departure = departures.departure_go(secret=secret, user=alice)
+    other = Move()
+    other.token = secrets_open(departure.secrets)["token"]
+    body = attributes(url=f"https://new.example/#/exports/{OPAQUE}")
+    honest = bodies.attributes
+
+    def late(request: Request) -> dict[str, object]:
+        departures.departure_abort(departure, MoveAborted(reason="the other server ended it"), tell=False)
+        return honest(request)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bodies, "attributes", late)
+        for step in ("imports", "imports/precheck", "importing?source=x", "exports"):
+            plain(other.post(f"move/{step}", body), 403, "Forbidden")
+    departure.refresh_from_db()
+    cell.refresh_from_db()
+    assert (departure.state, cell.held_at) == (DepartureState.EXPORTING, None)
+    assert not Import.objects.exists() and other.post("move/abort").status_code == 204
+    departure.refresh_from_db()
+    assert departure.state == DepartureState.ABORTED
 
 
 @pytest.mark.parametrize("query", ["", "?subdomain=flat", "?subdomain=nested"])
