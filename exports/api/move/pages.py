@@ -25,7 +25,8 @@ def page(
     """`template` is the name of one of `exports/move`, without its ending."""
     with translation.override(_language(request)):
         django = getattr(request, "_request", request)
-        return render(django, f"exports/move/{template}.html", context, status=status)
+        kind = "text/html; charset=UTF-8"  # as §2.3 spells it
+        return render(django, f"exports/move/{template}.html", context, content_type=kind, status=status)
 
 
 def _language(request: HttpRequest | Request) -> str:
