@@ -52,7 +52,7 @@ def import_mail(row: Notification) -> tuple[str, str, dict[str, object]]:
         "AppsNotInstalled": ", ".join(found.report.get("not_installed", [])),
         "missing": [each["path"] for each in missing[:20]],
         "more": max(0, len(missing) - 20),
-        "undo_days": settings.IMPORT_UNDO_DAYS,
+        "undo_days": settings.IMPORT_UNDO_DAYS if found.previous_generation is not None else 0,
     }
     return _told(f"{what}_success", context)
 

@@ -1,5 +1,6 @@
 """Bringing an archive back into a cell: choose it, see what would change, decide, watch, and undo."""
 
+from django.conf import settings
 from django.contrib import messages
 from django.core import signing
 from django.core.files.uploadedfile import UploadedFile
@@ -66,6 +67,7 @@ def import_page(request: HttpRequest, name: str) -> HttpResponse:
         "called": chosen[1] if chosen else "",
         "elsewhere": bool(chosen) and move_imports.is_link(chosen[0]),
         "modes": [(mode, *words) for mode, words in MODES.items()],
+        "is_kept": settings.IMPORT_UNDO_DAYS > 0 and settings.IMPORT_UNDO_COUNT > 0,
     }
     return render(request, "web/import.html", context)
 

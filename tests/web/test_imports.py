@@ -117,6 +117,16 @@ def test_what_is_being_worked_out_can_be_stopped(alice: User, cell: Cell, run: R
     assert paths(cell) == before
 
 
+@pytest.mark.parametrize(("count", "days"), [(0, 7), (5, 0), (5, 7)])
+def test_the_page_says_whether_it_can_be_undone(
+    count: int, days: int, alice: User, cell: Cell, run: Run, settings
+) -> None:
+    settings.IMPORT_UNDO_COUNT, settings.IMPORT_UNDO_DAYS = count, days
+    page = signed_in(alice).post("/web/cells/home/import/choose", {"export": run.export_id}, follow=True)
+    is_kept = bool(count and days)
+    assert (b"can be undone" in page.content, b"cannot be undone" in page.content) == (is_kept, not is_kept)
+
+
 def test_nobody_brings_back_what_is_not_theirs(alice: User, bob: User, cell: Cell, run: Run) -> None:
     """Neither by another's export, nor by another's choice, nor by a digest that somebody wrote down."""
     make_cell(bob, "bobs")

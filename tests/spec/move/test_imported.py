@@ -42,8 +42,18 @@ def test_a_cell_moves_by_its_link(as_alice, as_bob, cell, target) -> None:
     assert not list(move_fetching.store.folder("imports").iterdir())
     text = mailed()
     assert mail.outbox[0].to == ["bob@example.org"] and "drive" in text
+    assert "What was here before is kept for 7 days, and can be brought back." in " ".join(text.split())
     imports.import_undo(cell=target)
     assert shown(target) == before
+
+
+def test_a_mail_promises_nothing_that_is_not_kept(as_alice, as_bob, target, settings) -> None:
+    settings.IMPORT_UNDO_COUNT = 0
+    with other_server(exported_parts(as_alice)) as other:
+        row = ran(as_bob, other.link)
+    assert (row.state, row.previous_generation) == (ImportState.DONE, None)
+    text = mailed()
+    assert "has been imported." in text and "brought back" not in text
 
 
 def test_an_export_of_an_import_says_the_same(as_alice, as_bob, cell, target) -> None:
