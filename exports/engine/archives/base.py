@@ -76,9 +76,13 @@ class Source:
     def __exit__(self, *exc: object) -> None:
         os.close(self._fd)
 
+    def holds(self, end: int) -> bool:
+        """Whether there are so many bytes."""
+        return end <= self.length
+
     def read(self, offset: int, size: int) -> bytes:
         """Exactly [offset, offset + size). Raises NoArchive when the file is shorter."""
-        if not 0 <= offset <= offset + size <= self.length:
+        if not (0 <= offset <= offset + size and self.holds(offset + size)):
             raise NoArchive(reason=f"it has {self.length} bytes and speaks of byte {offset + size}")
         try:
             data = os.pread(self._fd, size, self._start + offset)
@@ -145,7 +149,7 @@ class Archive(ABC):
 
     def _check_budget(self, count: int) -> None:
         if count > self.budget.entries:
-            raise ArchiveTooLarge(found=count, what="entries", limit=self.budget.entries)
+            raise ArchiveTooLarge(found=f"more than {self.budget.entries}", what="entries", limit=self.budget.entries)
         limit = min(self.budget.bytes, max(HARMLESS, self.source.length * self.budget.ratio))
         if self.total > limit:
             raise ArchiveTooLarge(found=self.total, what="bytes unpacked", limit=limit)

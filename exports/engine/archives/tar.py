@@ -1,10 +1,12 @@
 """TAR (POSIX.1-2001), read strictly: files and folders, ustar headers, PAX records of path, size and mtime.
 
-A TAR.GZ or TAR.BZ2 is inflated into a temporary file first, within the budget; only there members can be found again.
+A TAR.GZ or TAR.BZ2 is inflated while it is read, within the budget; contents go to a temporary file, where they can be
+found again.
 """
 
 import bz2
 import gzip
+import io
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -29,10 +31,13 @@ def plain_tar(source: Source, budget: Budget) -> Iterator[Source | None]:
     if opener is None:
         yield source if head[257:262] == b"ustar" else None
         return
-    with tempfile.NamedTemporaryFile() as plain:
-        _inflate(opener(_Reader(source)), plain, min(budget.bytes, max(HARMLESS, source.length * budget.ratio)))
-        with Source(plain.name) as inflated:
-            yield inflated
+    limit = min(budget.bytes, max(HARMLESS, source.length * budget.ratio))
+    with (
+        io.BufferedReader(opener(_Reader(source)), _CHUNK) as packed,
+        tempfile.NamedTemporaryFile() as plain,
+        _Inflated(packed, plain, limit) as inflated,
+    ):
+        yield inflated
 
 
 class TarArchive(Archive):
@@ -56,7 +61,7 @@ class TarArchive(Archive):
             if kind == PAX:
                 if told or size > _LONGEST_PAX:
                     _refuse(name, "two PAX headers, or a long one")
-                told = _pax(name, self.source.read(position + BLOCK, size))
+                told = _pax(name, self.source.read(position + BLOCK, size + padding(size))[:size])
                 position += BLOCK + size + padding(size)
                 continue
             size = int(told.get("size", size))
@@ -67,7 +72,7 @@ class TarArchive(Archive):
                 _refuse(name, "a file with the name of a folder")
             told = {}
             end = position + BLOCK + size + padding(size)
-            if end > self.source.length:
+            if not self.source.holds(end):
                 raise NoArchive(reason="it ends in the middle of an entry")
             yield Member(name, position, size, size, NO_CRC, False, BLOCK)
             position = end
@@ -77,9 +82,10 @@ class TarArchive(Archive):
 
     def _check_end(self, position: int) -> None:
         """Zeros, two blocks of them at least; anything else would be seen by some readers and not by others."""
-        if self.source.length - position < 2 * BLOCK:
+        if not self.source.holds(position + 2 * BLOCK):
             raise NoArchive(reason="its two closing blocks are missing")
-        while position < self.source.length:
+        position += BLOCK
+        while self.source.holds(position + _CHUNK) or position < self.source.length:
             piece = self.source.read(position, min(_CHUNK, self.source.length - position))
             if any(piece):
                 raise NoArchive(reason="something follows its end")
@@ -100,6 +106,47 @@ class _TarContent(Content):
         return data
 
 
+class _Inflated(Source):
+    """What is packed, plain, as far as anybody wanted it: `length` grows until the end was seen.
+
+    Bytes are read in their order. Those that `holds` was asked for are kept in `plain` to be read again, by several
+    threads; those that were read at once (headers) are not: millions of them without contents take no disk.
+    """
+
+    def __init__(self, packed: IO[bytes], plain: IO[bytes], limit: int) -> None:
+        super().__init__(plain.name)
+        self._packed, self._plain, self._limit = packed, plain, limit
+
+    def holds(self, end: int) -> bool:
+        while self.length < end and (chunk := self._next(min(_CHUNK, end - self.length))):
+            self._plain.seek(self.length - len(chunk))
+            self._plain.write(chunk)
+            self._plain.flush()
+        return super().holds(end)
+
+    def read(self, offset: int, size: int) -> bytes:
+        if offset != self.length:
+            return super().read(offset, size)
+        data = self._next(size)
+        if len(data) < size:
+            raise NoArchive(reason=f"it has {self.length} bytes and speaks of byte {offset + size}")
+        return data
+
+    def _next(self, most: int) -> bytes:
+        try:
+            data = self._packed.read(most)
+        except (gzip.BadGzipFile, zlib.error, EOFError, ValueError) as error:
+            raise NoArchive(reason=f"it does not inflate ({error})") from error
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            raise NoArchive(reason=f"it does not inflate ({error})") from error  # how bz2 speaks of bad data
+        self.length += len(data)
+        if self.length > self._limit:
+            raise ArchiveTooLarge(found=f"more than {self._limit}", what="bytes unpacked", limit=self._limit)
+        return data
+
+
 class _Reader:
     """A source as a file, for the standard library's readers of gzip and bzip2."""
 
@@ -110,24 +157,6 @@ class _Reader:
         data = self._source.read(self._at, min(size, self._source.length - self._at))
         self._at += len(data)
         return data
-
-
-def _inflate(packed: IO[bytes], plain: IO[bytes], limit: int) -> None:
-    size = 0
-    try:
-        with packed:
-            while chunk := packed.read(_CHUNK):
-                size += len(chunk)
-                if size > limit:
-                    raise ArchiveTooLarge(found=f"more than {limit}", what="bytes unpacked", limit=limit)
-                plain.write(chunk)
-    except (gzip.BadGzipFile, zlib.error, EOFError, ValueError) as error:
-        raise NoArchive(reason=f"it does not inflate ({error})") from error
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        raise NoArchive(reason=f"it does not inflate ({error})") from error  # how bz2 speaks of bad data
-    plain.flush()
 
 
 def _header(head: bytes) -> tuple[str, int, bytes]:
@@ -147,7 +176,7 @@ def _header(head: bytes) -> tuple[str, int, bytes]:
 
 def _octal(field: bytes) -> int:
     digits = field.strip(b"\0 ")
-    if not digits.isdigit() or set(digits) & set(b"89"):
+    if not digits or digits.strip(b"01234567"):
         raise NoArchive(reason="a number in a header of it is none")
     return int(digits, 8)
 
