@@ -88,8 +88,12 @@ def memory(kind: str, count: int, row: list, folder: str) -> dict[str, int]:
     return {"idle": idle, "peak": _mib("VmHWM"), "length": length}
 
 
-def refusal(path: str) -> dict[str, object]:
-    """How an archive is refused with the settings as they are, and the memory that took, in MiB."""
+def refusal(disk: int, archive: str | int, announced: int = 0) -> dict[str, object]:
+    """How an archive is refused with the settings as they are, and the memory that took, in MiB.
+
+    `archive`: a path, or the number of entries of a `ManyZip`. No file may grow beyond `disk` MiB.
+    """
+    import resource
     import time
 
     import django
@@ -97,14 +101,19 @@ def refusal(path: str) -> dict[str, object]:
     django.setup()
     from cells.errors import DomainError
     from exports.engine.restore import Budget, Source, restoring
+    from tests.engine.many import ManyZip
 
-    idle, begun, told = _mib("VmRSS"), time.monotonic(), "taken"
+    resource.setrlimit(resource.RLIMIT_FSIZE, (disk << 20, disk << 20))
+    idle, begun, told = _mib("VmRSS"), time.process_time(), "taken"
     try:
-        with Source(path) as source, restoring(source, Budget(2_000_000, 1 << 40, 250)) as restore:
+        with (
+            Source(archive) if isinstance(archive, str) else ManyZip(archive, announced) as source,
+            restoring(source, Budget(2_000_000, 1 << 40, 250)) as restore,
+        ):
             restore.prepare(lambda: None)
     except DomainError as error:
         told = f"{error.code}: {error}"
-    return {"told": told, "idle": idle, "peak": _mib("VmHWM"), "seconds": round(time.monotonic() - begun, 1)}
+    return {"told": told, "idle": idle, "peak": _mib("VmHWM"), "seconds": round(time.process_time() - begun, 1)}
 
 
 def _mib(field: str) -> int:
