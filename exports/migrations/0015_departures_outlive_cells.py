@@ -1,6 +1,13 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
+#: A departure has to have a cell again; checks of keys come at once, for a table with some to come cannot be altered.
+WITHOUT_CELL = """
+SET CONSTRAINTS ALL IMMEDIATE;
+DELETE FROM exports_notification WHERE departure_id IN (SELECT uid FROM exports_departure WHERE cell_id IS NULL);
+DELETE FROM exports_departure WHERE cell_id IS NULL;
+"""
+
 
 class Migration(migrations.Migration):
     dependencies = [("cells", "0010_moved_cells"), ("exports", "0014_reading_of_runs")]
@@ -15,4 +22,5 @@ class Migration(migrations.Migration):
                 to="cells.cell",
             ),
         ),
+        migrations.RunSQL(migrations.RunSQL.noop, WITHOUT_CELL),
     ]
