@@ -1,6 +1,7 @@
 """Our own absolute URLs: of the configured unit, and of cells that have hosts of their own (UNIT_HOST)."""
 
-from urllib.parse import urlsplit
+from collections.abc import Callable
+from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
 
@@ -27,3 +28,14 @@ def cell_of_host(host: str) -> str:
     if not settings.UNIT_HOST or not name.endswith(f".{settings.UNIT_HOST}") or name == urlsplit(unit_url()).hostname:
         return ""
     return name.removesuffix(f".{settings.UNIT_HOST}")
+
+
+def asked_url(host: str, path: str, told: Callable[[str], str]) -> tuple[str, str]:
+    """(host, path) that was asked for, as the proxy in front of us tells it, where it may (`spec/cell.md §3.1`).
+
+    `told` gives a header's value, "" for none.
+    """
+    if not settings.TRUSTED_PROXY_URL:
+        return host, path
+    told_path = unquote(told("X-Forwarded-Path").partition("?")[0])
+    return told("X-Forwarded-Host").rpartition(",")[2].strip() or host, told_path if told_path[:1] == "/" else path

@@ -188,6 +188,19 @@ def test_at_a_cells_own_host_the_path_need_not_name_it(settings, cell: Cell) -> 
                 assert told(caller) == {"redirect": f"http://localhost:8000{page}"}
 
 
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_proxy_that_rewrites_tells_what_was_asked_for(trusted: bool, settings, cell: Cell) -> None:
+    settings.UNIT_HOST, settings.TRUSTED_PROXY_URL = "unit.example.org", trusted
+    headers = {"X-Forwarded-Host": "alice.unit.example.org", "X-Forwarded-Path": "/move/importing/realtime"}
+    with listening() as port:
+        if trusted:
+            with connect(f"ws://localhost:{port}/inner", additional_headers=headers, proxy=None) as caller:
+                assert told(caller) == {"redirect": "http://localhost:8000/web/cells/alice/"}
+        else:
+            with pytest.raises(InvalidStatus, match="404"):
+                connect(f"ws://localhost:{port}/inner", additional_headers=headers, proxy=None)
+
+
 def test_a_stopped_server_says_that_it_goes(process_env: dict[str, str], tmp_path: Path, cell: Cell) -> None:
     importing(cell)
     with contextlib.ExitStack() as later, realtime(process_env, tmp_path / "realtime.log") as port:

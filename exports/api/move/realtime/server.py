@@ -29,7 +29,7 @@ from exports.api.move.realtime.hub import Hub
 from exports.api.move.realtime.importing import importing
 from exports.api.move.realtime.socket import Places, Socket
 from exports.services import cell_jobs
-from exports.services.addresses import cell_of_host
+from exports.services.addresses import asked_url, cell_of_host
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class _Door:
 
     async def admit(self, socket: Socket, request: Request) -> Response | None:
         """None opens the websocket that `socket.talk` then holds."""
-        path = request.path.partition("?")[0]
+        host, path = _asked(request)
         if path == "/healthz":
             return socket.respond(http.HTTPStatus.OK, "ok\n")
         if len(socket.server.handler_tasks) > SOCKETS:
@@ -97,7 +97,7 @@ class _Door:
             socket.talk = functools.partial(exporting, socket, self._hub, self._places)
             return None
         try:
-            return await self._admit_importing(socket, _below_cell(request, path))
+            return await self._admit_importing(socket, f"/{cell}{path}" if (cell := cell_of_host(host)) else path)
         except CellNotFound:
             return socket.respond(http.HTTPStatus.NOT_FOUND, "Instance not found")
         except Error as error:
@@ -129,11 +129,13 @@ def _address(socket: Socket, request: Request) -> str:
     return (seen[-1].rpartition(",")[2].strip() if seen else "") or str((socket.remote_address or ("",))[0])
 
 
-def _below_cell(request: Request, path: str) -> str:
-    """At a cell's own host the path does not name it."""
-    hosts = request.headers.get_all("Host")
-    cell = cell_of_host(hosts[0]) if hosts else ""
-    return f"/{cell}{path}" if cell else path
+def _asked(request: Request) -> tuple[str, str]:
+    """(host, path). At a cell's own host the path does not name it."""
+
+    def told(name: str) -> str:
+        return ",".join(request.headers.get_all(name))
+
+    return asked_url(told("Host"), request.path.partition("?")[0], told)
 
 
 def _import_of(name: str) -> int | None:
