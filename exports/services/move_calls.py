@@ -4,7 +4,7 @@ dialled, TransportError for all that goes wrong on the way."""
 
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -18,6 +18,8 @@ from exports.transports.base import TransportError
 #: Of an answer that is no stream.
 LARGEST_ANSWER = 64 << 10
 ANSWER_SECONDS = 30.0
+#: Until its headers are there: whoever sends them drop by drop is not listened to for weeks.
+HEADER_SECONDS = 120.0
 
 
 class Answer(NamedTuple):
@@ -78,6 +80,10 @@ def opened(method: str, url: str, *, token: str, document: object = None, doing:
     with (
         http.client(parts, ssl.create_default_context(), check=move_links.port_check) as client,
         http.faults(doing),
-        client.stream(method, parts._replace(fragment="").geturl(), headers=headers, content=body) as response,
+        ExitStack() as answered,
     ):
+        with http.ended_after(HEADER_SECONDS) as trace:
+            url = parts._replace(fragment="").geturl()
+            request = client.stream(method, url, headers=headers, content=body, extensions={"trace": trace})
+            response = answered.enter_context(request)
         yield response

@@ -7,6 +7,7 @@ names the digest of a stranger's content has to bring the content.
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
@@ -18,6 +19,8 @@ from exports.models import Received
 #: Asked for at once: so many, and so many stored bytes, unless one has more.
 BATCH_ROWS, BATCH_BYTES = 20_000, 256 << 20
 _TOUCHED_AT_ONCE = 5_000
+#: Of a chunk's line beside what a quota counts.
+_PER_LINE = 1024
 
 _CREATE = """
     DROP TABLE IF EXISTS pg_temp.offered;
@@ -43,6 +46,7 @@ _RECEIVED = """
     INSERT INTO exports_received (cell_id, sha256, put_at) SELECT %s, unnest(%s::text[]), %s
     ON CONFLICT (cell_id, sha256) DO UPDATE SET put_at = EXCLUDED.put_at
 """
+_RENEWED = "UPDATE exports_received SET put_at = %s WHERE cell_id = %s AND sha256 = ANY(%s)"
 
 
 class Content(NamedTuple):
@@ -65,7 +69,15 @@ def offered_stage(cell: Cell, rows: Iterable[tuple[int, str, str, int, int, str]
         cursor.execute(_KNOWN, {"cell": cell.pk, "owner": cell.owner_id})
 
 
-def offered_touch() -> None:
+def offered_size() -> int:
+    """Plain bytes that the cell would have to hold at least, whatever the other server says that they are."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT coalesce(sum(size) FILTER (WHERE kind = ''), 0), coalesce(sum(size), 0) FROM offered")
+        contents, everything = map(int, cursor.fetchone())
+    return max(contents, everything - _PER_LINE * settings.IMPORT_MAX_ENTRIES)
+
+
+def offered_touch(cell: Cell) -> None:
     """What is here stays until it is referred to; what the store lost is not here. Call outside of a transaction: each
     page locks blobs in an order of its own."""
     last = -1
@@ -78,6 +90,7 @@ def offered_touch() -> None:
             last = page[-1][0]
             digests = {sha256 for _, sha256 in page}
             known, _ = blobs_touch(digests, BlobStore().root)
+            cursor.execute(_RENEWED, [timezone.now(), cell.pk, list(known)])
             if lost := digests - known:
                 cursor.execute(_HERE, [False, list(lost)])
 

@@ -41,14 +41,15 @@ from exports.transports.base import TransportError
 
 log = logging.getLogger(__name__)
 
-#: A source that has not been heard for so long, and was not asked to decide, is given up.
-PATIENCE = timedelta(days=1)
+#: A source that has not been heard for so long, and was not asked to decide, is given up; and one that answers, but
+#: has let so many tries pass without anything new, which takes as long.
+PATIENCE, TRIES = timedelta(days=1), 300
 #: Between two looks whether the other server has frozen what it holds.
 _POLL_SECONDS = 0.5
 #: While we work on what came the other server shall know that somebody is there.
 _ALIVE_SECONDS = 60.0
-#: Rows of a listing between two looks at the clock, and what one has about.
-_ROWS, _ROW_BYTES = 500, 100
+#: What came and nothing refers to yet is forgotten after RECEIVED_LIFE, and a large cell may take longer to come.
+_TOUCH_SECONDS = 4 * 3600.0
 
 
 def run_arrival(row: Import, heart: Heart, drop: Callable[[int, int], object]) -> None:
@@ -81,6 +82,8 @@ def _wait(row: Import, arrival: Arrival, reason: str) -> None:
     silent = timezone.now() - arrival.heard_at
     if arrival.asked_at is None and silent > PATIENCE:
         raise MoveSilent(minutes=int(silent.total_seconds() // 60))
+    if arrival.asked_at is None and arrival.tries >= TRIES:
+        raise MoveSourceRefused(reason=reason)
     log.info("import %s: the other server is away (%s)", row.pk, reason)
     Arrival.objects.filter(pk=arrival.pk).update(tries=arrival.tries + 1)
     import_lifecycle.import_wait(row, arrivals.wait_of(arrival.tries))
@@ -95,7 +98,8 @@ def _prepare(
     if source.status()["state"] not in ("holding", "held"):
         _collect(row, source, heart)
         source.hold()
-    while (told := source.status())["state"] == "holding":
+    until = monotonic() + settings.MOVE_HOLD.total_seconds()  # else a source that never ends would have this worker
+    while (told := source.status())["state"] == "holding" and monotonic() < until:
         sleep(_POLL_SECONDS)
         heart.tick()
     if told["state"] != "held":
@@ -134,10 +138,12 @@ class _Alive:
 def _collect(row: Import, source: SourceServer, heart: Heart) -> Head:
     """Everything that is offered now is in the store."""
     paced = _paced(heart)
-    with source.listing() as (head, rows), transaction.atomic():
+    with source.listing(paced) as (head, rows), transaction.atomic():
         _check_quota(row, head.used)
-        offered.offered_stage(row.cell, _ticking(rows, paced))
-    offered.offered_touch()
+        offered.offered_stage(row.cell, rows)
+    _check_quota(row, max(head.used, offered.offered_size()))
+    offered.offered_touch(row.cell)
+    touch_at = monotonic() + _TOUCH_SECONDS
     total, missing = offered.offered_totals()
     if missing > shutil.disk_usage(settings.EXPORTS_STORE).free:
         raise NoSpace(mount=str(settings.EXPORTS_STORE))
@@ -149,7 +155,10 @@ def _collect(row: Import, source: SourceServer, heart: Heart) -> Head:
         offered.batch_received(row.cell, batch)
         missing -= sum(content.stored for content in batch)
         heart.done = total - missing
-        Arrival.objects.filter(pk=row.pk).update(fetched=total - missing, lost=0)
+        Arrival.objects.filter(pk=row.pk).update(fetched=total - missing, lost=0, tries=0)
+        if monotonic() > touch_at:
+            offered.offered_touch(row.cell)
+            touch_at = monotonic() + _TOUCH_SECONDS
     return head
 
 
@@ -164,13 +173,6 @@ def _paced(heart: Heart) -> Callable[[int], object]:
             raise TransferRefused(reason=str(error)) from error
 
     return came
-
-
-def _ticking(rows: Iterator[tuple], came: Callable[[int], object]) -> Iterator[tuple]:
-    for number, each in enumerate(rows):
-        if not number % _ROWS:
-            came(_ROWS * _ROW_BYTES)
-        yield each
 
 
 def _check_quota(row: Import, needed: int) -> None:
@@ -199,9 +201,14 @@ def _fill(row: Import, alive: _Alive) -> dict[str, int]:
 
 
 def _chunk_lines(kind: str) -> Iterator[bytes]:
+    count, most = 0, settings.IMPORT_MAX_ENTRIES
     for digest in offered.chunks_offered(kind):
         try:
-            yield from transferring.lines_of(BlobStore().open(Blob.objects.get(pk=digest)))
+            for line in transferring.lines_of(BlobStore().open(Blob.objects.get(pk=digest))):
+                count += 1
+                if count > most and kind != DOCUMENTS:  # which fill the quota: folders and empty files do not
+                    raise TransferRefused(reason=f"{count} contents; {most} are allowed")
+                yield line
         except (Blob.DoesNotExist, BlobDamaged) as error:
             raise TransferRefused(reason=f"the chunk {digest} cannot be read back") from error
 

@@ -4,7 +4,7 @@ Raises SourceAway for all that may be otherwise later, MoveSourceRefused when th
 not, TransferRefused for answers that are none.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -24,6 +24,9 @@ from exports.transports.base import TransportError
 #: Codes by which the other server says that there is nothing to go on with. Any other refusal (of a proxy before it,
 #: of a server that starts) decides nothing.
 OVER = frozenset({"move_aborted", "transfer_not_found"})
+#: By which it says that the move was not decided for. One that knows of no such move may have forgotten that it was:
+#: a backup was laid back, an account deleted. What is here may be all there is.
+AGAINST = frozenset({"move_aborted"})
 _LONGEST_LINE = 500
 _INT = range(2**62)
 _HEX = frozenset("0123456789abcdef")
@@ -58,23 +61,25 @@ class SourceServer:
 
     def finalize(self, digest: str) -> None:
         """Returns once the other server has decided for the move."""
-        if self._ask("POST", "finalize", {"digest": digest}).status != 204:
+        if self._ask("POST", "finalize", {"digest": digest}, over=AGAINST).status != 204:
             raise SourceAway("the answer is no decision")
 
-    def _ask(self, method: str, step: str, attributes: dict[str, object] | None = None) -> Answer:
+    def _ask(
+        self, method: str, step: str, attributes: dict[str, object] | None = None, over: frozenset[str] = OVER
+    ) -> Answer:
         document = None if attributes is None else {"data": {"attributes": attributes}}
         try:
             answer = move_calls.ask(method, self._url(step), token=self._token, document=document, doing="go on moving")
         except (MoveNotFound, TransportError) as error:
             raise SourceAway(str(error)) from error
-        self._judge(answer)
+        self._judge(answer, over)
         return answer
 
-    def _judge(self, answer: Answer) -> None:
+    def _judge(self, answer: Answer, over: frozenset[str] = OVER) -> None:
         if answer.status in (200, 202, 204):
-            Arrival.objects.filter(pk=self._arrival.pk).update(heard_at=timezone.now(), tries=0)
+            Arrival.objects.filter(pk=self._arrival.pk).update(heard_at=timezone.now())
             return
-        if answer.code() in OVER:
+        if answer.code() in over:
             raise MoveSourceRefused(reason=answer.reason())
         raise SourceAway(answer.reason())
 
@@ -82,10 +87,12 @@ class SourceServer:
         return arrivals.url_of(self._arrival, step).rstrip("/")
 
     @contextmanager
-    def listing(self) -> Iterator[tuple[Head, Iterator[tuple[int, str, str, int, int, str]]]]:
-        """The head, and rows for `offered_stage`: all of them, or an exception."""
+    def listing(
+        self, tick: Callable[[int], object]
+    ) -> Iterator[tuple[Head, Iterator[tuple[int, str, str, int, int, str]]]]:
+        """The head, and rows for `offered_stage`: all of them, or an exception. `tick` hears of bytes that come."""
         with self._stream("GET", "listing") as response:
-            lines = _lines(response.iter_raw())
+            lines = _lines(response.iter_raw(), tick)
             head = _head(next(lines, b""))
             yield head, _rows(lines, head)
 
@@ -123,9 +130,10 @@ def _short(response: httpx.Response) -> bytes:
     return body
 
 
-def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def _lines(pieces: Iterable[bytes], tick: Callable[[int], object]) -> Iterator[bytes]:
     held = b""
     for piece in pieces:
+        tick(len(piece))
         *whole, held = (held + piece).split(b"\n")
         if len(held) > _LONGEST_LINE or any(len(line) > _LONGEST_LINE for line in whole):
             raise TransferRefused(reason="a line of the listing is longer than it may be")
