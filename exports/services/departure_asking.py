@@ -53,7 +53,8 @@ def departure_start(*, cell: Cell, owner: User, target_url: str, target_token: s
 
 def confirm_context(departure: Departure) -> dict[str, object]:
     """What `move_confirm` tells. Raises TransportError when it is too late for it."""
-    if departure.state != DepartureState.ASKED or departure.created_at <= timezone.now() - ASKED_TTL:
+    gone = departure.cell is None
+    if gone or departure.state != DepartureState.ASKED or departure.created_at <= timezone.now() - ASKED_TTL:
         raise TransportError("It is too late to ask.", permanent=True)
     secret = secrets_open(departure.secrets)["confirm"]
     return {

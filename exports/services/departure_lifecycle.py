@@ -91,8 +91,10 @@ def departure_hold(departure: Departure, **fields: object) -> bool:
     return moved
 
 
-def _holding(departure: Departure) -> AbstractContextManager[object]:
-    return cell_holding(departure.cell) if departure.cell else transaction.atomic()
+def _holding(departure: Departure) -> AbstractContextManager[Cell | None]:
+    """With the cell, unless it was deleted: the row of a large one is there until all of it has gone."""
+    here = Cell.objects.filter(pk=departure.cell_id).first()
+    return cell_holding(here) if here else transaction.atomic()
 
 
 def departure_finalize(departure: Departure, *, digest: str = "") -> None:
@@ -104,8 +106,8 @@ def departure_finalize(departure: Departure, *, digest: str = "") -> None:
     ready = Q(state=DepartureState.OFFERED, classic=True)
     if digest:
         ready = Q(state=DepartureState.HELD, classic=False, digest=digest)
-    with _holding(departure):
-        if departure.cell_id and transition(departure, DepartureState.MOVED, only=ready, tell=""):
+    with _holding(departure) as here:
+        if here and transition(departure, DepartureState.MOVED, only=ready, tell="", secrets=b""):
             moved_at = departure.finished_at
             Cell.objects.filter(pk=departure.cell_id).update(held_at=moved_at, moved_to=_moved_to(departure))
             _over(departure)
@@ -135,6 +137,7 @@ def departure_abort(departure: Departure, reason: DomainError, *, tell: bool = T
         known = tell and begun
         error = told(reason)
         after = {"tell": "abort" if known else "", "tell_at": timezone.now(), "tries": 0, "error": error}
+        after |= {} if known else {"secrets": b""}
         if transition(departure, DepartureState.ABORTED, **after):
             if departure.held_at is not None:
                 Cell.objects.filter(pk=departure.cell_id).update(held_at=None)

@@ -64,6 +64,8 @@ TRANSFER = "transfer"
 CELL_HEADER = "Exportsite-Cell"
 #: An offer that nobody takes any notice of ends after so long; before it is held nobody waits for it.
 OFFER_SILENCE = timedelta(days=1)
+#: Nobody writes a cell for longer, whatever the other server says.
+LONGEST_HELD = timedelta(days=1)
 #: What an old server fetches is kept for so long (`spec/move.md §4.2.2`); it says nothing meanwhile.
 CLASSIC_SILENCE = timedelta(days=7)
 _TOKEN_LIFE = timedelta(days=8)
@@ -116,8 +118,9 @@ def departure_go(*, secret: str, user: User) -> Departure:
     The other server's page to wait on is `<target_url>/move/importing`. Raises MoveSecretInvalid, CellBusy, CellHeld,
     CellMoved, MoveTargetUnreachable, MoveTargetRefused; the departure still waits then.
     """
-    departure = Departure.objects.select_related("cell", "owner").filter(secret_digest=_digest(secret)).first()
-    if departure is None or departure.owner_id != user.pk or departure.created_at <= timezone.now() - ASKED_TTL:
+    asked = Departure.objects.filter(cell__isnull=False, owner=user, created_at__gt=timezone.now() - ASKED_TTL)
+    departure = asked.select_related("cell", "owner").filter(secret_digest=_digest(secret)).first()
+    if departure is None:
         raise MoveSecretInvalid
     if departure.state in DEPARTURE_ACTIVE:
         return departure
@@ -240,7 +243,7 @@ def tell_target(*, uid: str) -> None:
         return
     if answer.accepted or (departure.tell == "abort" and answer.final):
         now = timezone.now()
-        accepted = {"accepted_at": now} if departure.tell == "offer" else {}
+        accepted = {"accepted_at": now} if departure.tell == "offer" else {"secrets": b""}
         mine.update(tell="", tries=0, heard_at=now, **accepted)
     elif answer.final:
         departure_abort(departure, MoveTargetRefused(reason=answer.reason()), tell=False)
@@ -265,7 +268,7 @@ def _tell_later(mine, departure: Departure, reason: str) -> None:
     seconds = _WAITS[min(departure.tries, len(_WAITS) - 1)]
     over = departure.finished_at is not None and departure.finished_at < timezone.now() - OFFER_SILENCE
     again = timezone.now() + timedelta(seconds=seconds)
-    mine.update(tries=departure.tries + 1, tell_at=again, **({"tell": ""} if over else {}))
+    mine.update(tries=departure.tries + 1, tell_at=again, **({"tell": "", "secrets": b""} if over else {}))
     log.info("departure %s: the other server was not told %r (%s)", departure.uid, departure.tell, reason)
 
 
@@ -282,7 +285,7 @@ def departures_sweep(*, now: datetime | None = None) -> int:
     count = 0
     for departure in rows.filter(state=DepartureState.ASKED, created_at__lte=now - ASKED_TTL):
         count += _end(departure, MoveAborted(reason="nobody confirmed it in time"))
-    for departure in rows.filter(cell=None, state__in=DEPARTURE_ACTIVE):
+    for departure in rows.filter(Q(cell=None) | Q(cell__removed_at__isnull=False), state__in=DEPARTURE_ACTIVE):
         count += _end(departure, MoveAborted(reason="the cell was deleted"))
     for departure in rows.filter(state__in=(DepartureState.EXPORTING, DepartureState.HOLDING)):
         run = departure.held_run if departure.state == DepartureState.HOLDING else departure.run
@@ -309,8 +312,9 @@ def _silent(now: datetime) -> Q:
             .filter(last__lt=now - settings.MOVE_HOLD)
             .values("pk")
         )
-        # Whoever waits for the freeze is heard all the time, also when nobody freezes.
+        # Whoever waits is heard all the time, also for a freeze that never ends, or a content that cannot be read.
         | Q(state=DepartureState.HOLDING, held_at__lt=now - settings.MOVE_HOLD)
+        | Q(state=DepartureState.HELD, held_at__lt=now - LONGEST_HELD)
     )
 
 

@@ -6,13 +6,18 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from cells import removing
 from cells.models import Cell
-from cells.writing import folder_create
-from exports.models import Arrival, Departure, Received
+from cells.writing import cell_delete, folder_create
+from exports.errors import MoveSecretInvalid
+from exports.models import Arrival, Departure, Received, Run
 from exports.services import (
     arrivals,
+    departure_asking,
+    departures,
     move_calls,
     receiving,
+    running,
     source_server,
     spool,
     transfers,
@@ -25,7 +30,7 @@ from exports.states import DepartureState, ImportState
 from exports.transports.base import TransportError
 from tests.factories import make_cell, put_documents, put_file
 from tests.services.imported import generations, holding
-from tests.services.moving import all_told, arrive, offered, run
+from tests.services.moving import all_told, arrive, asked, offered, run
 from tests.spec.move.other import OPAQUE, other_server
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -133,6 +138,45 @@ def test_a_source_that_answers_and_gives_nothing_is_given_up(
     assert departure.state == DepartureState.ABORTED
 
 
+def test_nobody_holds_a_source_for_longer_than_a_day(source: Cell, live_server) -> None:
+    departure = offered(source, live_server.url)
+    departures.departure_hold(departure)
+    running.run_export(run_id=departure.held_run_id)
+    for hours, ended in ((23, 0), (25, 1)):
+        later = timezone.now() + timedelta(hours=hours)
+        Departure.objects.update(heard_at=later)
+        assert departures.departures_sweep(now=later) == ended
+    source.refresh_from_db()
+    assert source.held_at is None
+    put_file(source, "again", b"written")
+
+
+def test_a_large_cell_may_be_deleted_before_it_is_held(source: Cell, alice: User, live_server, monkeypatch) -> None:
+    """Its row is there until all of it has gone: the beat fell over it, and looked after nothing behind it."""
+    departure = asked(source, live_server.url)
+    monkeypatch.setattr(removing, "AT_ONCE", 1)
+    cell_delete(cell=source)
+    running.run_export(run_id=departure.run_id)
+    departures.departures_sweep()
+    departure.refresh_from_db()
+    assert departure.state == DepartureState.ABORTED
+    assert Cell.every.get(pk=source.pk).removed_at
+    assert not Run.objects.filter(state__in=("pending", "processing")).exists()
+
+
+def test_a_cell_that_was_deleted_is_not_asked_for_any_more(source: Cell, alice: User) -> None:
+    departure, secret = departures.departure_request(
+        cell=source, owner=alice, target_url="https://new.example", target_token="t", base_url="http://here"
+    )
+    cell_delete(cell=source)
+    with pytest.raises(MoveSecretInvalid):
+        departures.departure_go(secret=secret, user=alice)
+    departure.refresh_from_db()
+    assert departure.state == DepartureState.ASKED
+    with pytest.raises(TransportError):
+        departure_asking.confirm_context(departure)
+
+
 def test_what_does_not_fit_is_not_fetched_though_the_source_says_that_it_is_little(
     source: Cell, target: Cell, live_server, monkeypatch
 ) -> None:
@@ -186,3 +230,20 @@ def test_what_takes_days_to_come_is_remembered_until_it_is_there(
     monkeypatch.setattr(staged, "batch_received", received)
     assert run(row).state == ImportState.DONE
     assert len(come) == len(set(come))
+
+
+def test_the_token_for_the_other_server_is_kept_for_as_long_as_it_is_needed(
+    source: Cell, target: Cell, live_server
+) -> None:
+    """It would replace what is there by something else."""
+    departure = offered(source, live_server.url, target)
+    departures.departure_abort(departure, receiving.MoveSourceRefused(reason="x"))
+    departure.refresh_from_db()
+    assert departure.secrets
+    all_told()
+    departure.refresh_from_db()
+    assert (departure.tell, bytes(departure.secrets)) == ("", b"")
+    departure = offered(source, live_server.url, target)
+    assert run(arrive(departure, target, live_server.url)).state == ImportState.DONE
+    departure.refresh_from_db()
+    assert (departure.state, bytes(departure.secrets)) == (DepartureState.MOVED, b"")
