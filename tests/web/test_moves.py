@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from cells import tokens
 from cells.models import AccessToken, Cell
 from exports.models import Departure, Import, Notification
-from exports.services import arrivals, departure_lifecycle, overview
+from exports.services import arrivals, departure_lifecycle, overview, running
 from exports.states import DepartureState
 from tests.factories import make_cell, put_file
 from tests.spec.move.other import OPAQUE, other_server
@@ -106,6 +106,19 @@ def test_a_move_is_ended_until_it_is_decided(client: Client, cell: Cell) -> None
     assert "https://new.example/there" in shown and "End the move" not in shown and "Move the cell" not in shown
     client.post(f"{PAGE}/abort")
     assert Departure.objects.get().state == DepartureState.MOVED
+
+
+@pytest.mark.usefixtures("local")
+def test_a_superuser_moves_the_cell_for_its_owner(admin_user: User, cell: Cell, alice: User) -> None:
+    """In his own name he exported nothing: the cell is not his."""
+    client = Client()
+    client.force_login(admin_user)
+    with target_server(Exportsite_Move="transfer", Exportsite_Cell="there") as target:
+        client.post(PAGE, form(target.url, password="password"))
+    departure = Departure.objects.get()
+    running.run_export(run_id=departure.run_id)
+    departure.refresh_from_db()
+    assert (departure.owner, departure.state) == (alice, DepartureState.OFFERED)
 
 
 def test_a_stranger_sees_and_ends_nothing(bob: User, cell: Cell) -> None:
