@@ -31,7 +31,7 @@ class Cell(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="cells")
     #: Bytes that documents, files and old versions may fill together; null is no limit.
     quota = models.BigIntegerField(null=True)
-    #: When it last showed another generation, by a trigger: all of it counts as written then.
+    #: When it last showed another generation: all of it counts as written then.
     switched_at = models.DateTimeField(null=True)
     generation = models.PositiveIntegerField(default=1)
     #: Counts the names it has had, for ETags (`spec/cell.md §13.1`).

@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 
 from exports.models import Event, Export, Run, Volume
-from exports.services import exports
+from exports.services import exports, health
 
 
 @pytest.fixture
@@ -35,3 +35,11 @@ def test_rows_are_shown_and_cannot_be_changed(model, export: Export) -> None:
     assert client.post(reverse(f"{name}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
     assert client.get(reverse(f"{name}_add")).status_code == 403
     assert model.objects.filter(pk=row.pk).exists()
+
+
+def test_settings_in_force_are_settings(settings) -> None:
+    """A misspelt one would be left out without a word, as READ_ONLY was."""
+    settings.READ_ONLY = True
+    shown = dict(health.settings_shown())
+    assert shown.keys() == set(health._SHOWN) and shown["READ_ONLY"] == "True"
+    assert not [name for name in shown if "SECRET" in name or "PASSWORD" in name or "URL" in name.removesuffix("_URL")]

@@ -129,7 +129,6 @@ KINDS = {
     Kind.TOO_LARGE: "PR400-MC-0005",
     Kind.UNAVAILABLE: UNKNOWN,
 }
-_OWN_SENTENCE = {"PR400-MC-0005", "PR409-MC-0003", UNKNOWN, "PR404-DV-0001"}
 
 
 class CellError(Exception):
