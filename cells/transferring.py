@@ -93,8 +93,8 @@ def documents_of(lines: Iterable[bytes]) -> Iterator[RestoredDocument]:
             times = [datetime.fromisoformat(found[key]) for key in ("created_at", "updated_at")]
         except (NameRefused, ValueError) as error:
             raise Refusal(str(error)) from error
-        if any(time.tzinfo is None for time in times):
-            raise Refusal("a time has no zone")
+        if any(time.utcoffset() != timedelta(0) for time in times):  # of another zone it may be of no year
+            raise Refusal("a time is not in UTC")
         yield RestoredDocument(f"{doctype}/{doc_id}", doctype, doc_id, found["rev"], *times, ("body",), line.decode())
 
 

@@ -75,7 +75,8 @@ def batch_fetch(
 def _go_on(
     source: SourceServer, seal: str, batch: list[Content], path: Path, total: int, tick: Callable[[int], object]
 ) -> None:
-    with path.open("ab", buffering=0) as file, source.contents(seal, batch, file.tell()) as pieces:
+    # Not to append: a worker that slept until another had its place writes the same bytes where they are already.
+    with path.open("r+b", buffering=0) as file, source.contents(seal, batch, file.seek(0, os.SEEK_END)) as pieces:
         held = file.tell()
         for piece in pieces:
             held += len(piece)

@@ -1,5 +1,7 @@
 """Another server that is slow, forgetful or greedy, and cells that go while they move (docs/moving.md)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -247,3 +249,24 @@ def test_the_token_for_the_other_server_is_kept_for_as_long_as_it_is_needed(
     assert run(arrive(departure, target, live_server.url)).state == ImportState.DONE
     departure.refresh_from_db()
     assert (departure.state, bytes(departure.secrets)) == (DepartureState.MOVED, b"")
+
+
+def test_a_worker_that_wakes_up_late_spoils_nothing(tmp_path) -> None:
+    """Its lease was lost while it slept, and it writes what it has got before it hears of that."""
+    data, path = bytes(range(200)), tmp_path / "batch"
+    path.touch()
+    second = False
+
+    class Source:
+        @contextmanager
+        def contents(self, seal: str, batch: list[staged.Content], offset: int) -> Iterator[Iterator[bytes]]:
+            yield (data[at : at + 50] for at in range(offset, len(data), 50))
+
+    def sleeping(count: int) -> None:
+        nonlocal second
+        if not second:
+            second = True
+            spool._go_on(Source(), "", [], path, len(data), lambda count: None)
+
+    spool._go_on(Source(), "", [], path, len(data), sleeping)
+    assert second and path.read_bytes() == data
