@@ -216,7 +216,7 @@ def move_export_open(*, opaque: str, cell: Cell | None = None) -> MoveExport:
     Raises ValueError, MoveMacInvalid, MoveNotFound, MoveExpired, in the order of §4.4.
     """
     uid = opaque_read(opaque, key=_key(), now=int(time()))
-    export = MoveExport.objects.select_related("run", "cell").filter(uid=uid).first()
+    export = MoveExport.objects.select_related("run", "cell").filter(uid=uid, cell__removed_at=None).first()
     if export is None:
         raise MoveNotFound
     if cell is not None and export.cell_id != cell.pk:

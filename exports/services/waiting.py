@@ -59,7 +59,8 @@ def exports_begun(scopes: Collection[Scope]) -> list[Begun]:
     owners = {scope.user for scope in scopes if scope.cell is None}
     recent = Q(run__state__in=ACTIVE) | Q(run__finished_at__gt=timezone.now() - _TOLD_LATE)
     mine = Q(cell__in=cells) | Q(cell__owner__in=owners)
-    rows = MoveExport.objects.filter(mine, recent, run__started_at__isnull=False).order_by("run_id")
+    here = MoveExport.objects.filter(cell__removed_at=None, run__started_at__isnull=False)
+    rows = here.filter(mine, recent).order_by("run_id")
     return [Begun(*row) for row in rows.values_list("uid", "cell_id", "cell__owner_id", "run__state")]
 
 

@@ -91,8 +91,10 @@ class ImportViewSet(MoveViews):
     def _awaited(self, request: Request) -> Cell | None:
         """The cell of whoever is signed in into which something comes, or last came."""
         user = person(request)
-        row = Import.objects.filter(cell__owner=user).order_by("-pk").select_related("cell").first() if user else None
-        return row.cell if row else None
+        if user is None:
+            return None
+        rows = Import.objects.filter(cell__owner=user, cell__removed_at=None).select_related("cell")
+        return row.cell if (row := rows.order_by("-pk").first()) else None
 
     def realtime(self, request: Request, **_: str) -> HttpResponseBase:
         """Of the addresses of `realtime.server`: a proxy leads there, and here only where there is none."""

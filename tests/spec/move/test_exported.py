@@ -7,13 +7,16 @@ import time
 from datetime import datetime, timedelta
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
+from cells import removing
 from cells.models import Blob, Cell, File
-from cells.writing import file_delete
+from cells.writing import cell_delete, file_delete
 from exports.errors import MoveMacInvalid
-from exports.models import MoveExport, Run
-from exports.services import move_exports, retention
+from exports.models import Import, MoveExport, Run
+from exports.services import move_exports, retention, waiting
+from exports.states import ImportState
 from tests.clients import content
 from tests.factories import MTIME, make_cell, put_documents, put_file
 from tests.spec.move.asking import EMPTY, Move, exported, mailed, manifest, opaque_of, parts, plain, unzipped
@@ -358,3 +361,20 @@ def test_the_identifier_is_refused_after_a_week(as_alice, as_nobody, monkeypatch
     monkeypatch.setattr(move_exports, "time", lambda: later)
     plain(as_nobody.get(f"move/exports/{opaque}"), 401, "exports: invalid mac")
     assert timezone.now() < MoveExport.objects.get().run.expires_at
+
+
+def test_what_was_made_of_a_large_cell_goes_with_it_at_once(as_alice, as_nobody, alice, cell, monkeypatch) -> None:
+    """Its rows go by and by; until then its links opened, and the page to wait on led to a cell called " 1"."""
+    opaque = done(as_alice)
+    Import.objects.create(cell=cell, owner=alice, source="file:x", state=ImportState.DONE, nudged_at=timezone.now())
+    session, scope = Client(), waiting.Scope("", alice.pk, None)
+    session.force_login(alice)
+    assert [export.cell for export in waiting.exports_begun([scope])] == [cell.pk]
+    monkeypatch.setattr(removing, "AT_ONCE", 1)
+    cell_delete(cell=cell)
+    assert MoveExport.objects.count() == 1
+    for path in ("move/exports/{}", "move/exports/data/{}", "move/downloads/{}"):
+        assert as_nobody.get(path.format(opaque)).status_code == 404
+    assert waiting.exports_begun([scope]) == []
+    page = session.get("/move/importing")
+    assert page.status_code == 200 and f"/ {cell.pk}".encode() not in page.content
