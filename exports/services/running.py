@@ -148,8 +148,8 @@ def cells_of(run: Run) -> list[tuple[int, str]]:
     What a cell that has moved away left behind is not its content any more: no export takes it for that, but the
     command line, which asks for no export, can still have it. Raises CellNotFound, CellMoved.
     """
-    if run.cell_id:
-        cells = list(Cell.objects.filter(pk=run.cell_id).values_list("pk", "name"))  # it may have been renamed
+    if cell_id := run.cell_id or (transfers.is_transfer(run) and run.order.get("cell_id")):
+        cells = list(Cell.objects.filter(pk=cell_id).values_list("pk", "name"))  # it may have been renamed
         if not cells:
             raise CellNotFound(name=run.order["cells"][0])
         return cells

@@ -41,7 +41,7 @@ class Facts(NamedTuple):
 
 def order(cell: Cell, *, proved: bool = True) -> dict[str, object]:
     """`proved`: every byte is looked at before it is offered."""
-    order = {"layout": TRANSFER, "type": TRANSFER, "cells": [cell.name], "name": cell.name}
+    order = {"layout": TRANSFER, "type": TRANSFER, "cell_id": cell.pk, "cells": [cell.name], "name": cell.name}
     return order if proved else {**order, "proved_elsewhere": True}
 
 

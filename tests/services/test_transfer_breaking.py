@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from cells import removing
 from cells.models import Cell
-from cells.writing import cell_delete, folder_create
+from cells.writing import cell_delete, cell_rename, folder_create
 from exports.errors import MoveSecretInvalid
 from exports.models import Arrival, Departure, Received, Run
 from exports.services import (
@@ -270,3 +270,27 @@ def test_a_worker_that_wakes_up_late_spoils_nothing(tmp_path) -> None:
 
     spool._go_on(Source(), "", [], path, len(data), sleeping)
     assert second and path.read_bytes() == data
+
+
+def test_the_cell_that_moves_may_be_renamed_meanwhile(source: Cell, target: Cell, live_server) -> None:
+    departure, before = asked(source, live_server.url), holding(source)
+    cell_rename(cell=source, name="renamed")
+    running.run_export(run_id=departure.run_id)
+    departure.refresh_from_db()
+    assert departure.state == DepartureState.OFFERED
+    assert run(arrive(departure, target, live_server.url)).state == ImportState.DONE
+    assert holding(target) == before
+    source.refresh_from_db()
+    assert source.moved_to
+
+
+def test_a_cell_that_is_renamed_just_before_it_is_held_is_the_one_that_is_frozen(
+    source: Cell, alice: User, live_server
+) -> None:
+    departure = Departure.objects.select_related("cell", "owner").get(pk=offered(source, live_server.url).pk)
+    cell_rename(cell=source, name="renamed")
+    cell_rename(cell=make_cell(alice, "other"), name="source")
+    departures.departure_hold(departure)
+    running.run_export(run_id=departure.held_run_id)
+    departure.refresh_from_db()
+    assert (departure.state, departure.digest) == (DepartureState.HELD, transfers.facts(departure.run).digest)
