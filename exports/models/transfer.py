@@ -27,7 +27,8 @@ class Departure(models.Model):
     uid = models.CharField(max_length=32, primary_key=True, default=_uid)
     #: Null when it was deleted here, as it may be once it has moved: the other server may still ask what was decided.
     cell = models.ForeignKey(Cell, on_delete=models.SET_NULL, null=True, related_name="departures")
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    #: Null when the account was deleted, which it cannot be before its cells are.
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
     state = models.CharField(max_length=20, choices=DepartureState.choices(), default=DepartureState.ASKED)
     #: Address of the other server or of the cell there, without a slash at its end.
     target_url = models.CharField(max_length=2000)

@@ -10,6 +10,7 @@ import logging
 import secrets
 from datetime import datetime, timedelta
 from hashlib import sha256
+from http import HTTPStatus
 from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
@@ -245,7 +246,7 @@ def tell_target(*, uid: str) -> None:
         now = timezone.now()
         accepted = {"accepted_at": now} if departure.tell == "offer" else {"secrets": b""}
         mine.update(tell="", tries=0, heard_at=now, **accepted)
-    elif answer.final:
+    elif answer.final and answer.status != HTTPStatus.CONFLICT:  # a job on the cell there ends
         departure_abort(departure, MoveTargetRefused(reason=answer.reason()), tell=False)
     else:
         _tell_later(mine, departure, answer.reason())

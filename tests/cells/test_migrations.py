@@ -24,10 +24,11 @@ def executor() -> Iterator[type[MigrationExecutor]]:
     newest.migrate(newest.loader.graph.leaf_nodes())
 
 
-def test_departures_without_a_cell_do_not_stop_it(alice: User, executor) -> None:
+def test_departures_without_a_cell_or_an_account_do_not_stop_it(alice: User, executor) -> None:
     kept = Departure.objects.create(owner=alice, cell=make_cell(alice, "here"), state=DepartureState.ABORTED)
     gone = Departure.objects.create(owner=alice, cell=None, state=DepartureState.MOVED)
-    for departure in (kept, gone):
+    nobodys = Departure.objects.create(owner=None, cell=None, state=DepartureState.MOVED)
+    for departure in (kept, gone, nobodys):
         Notification.objects.create(departure=departure, kind=NotificationKind.FAILED)
     executor(connection).migrate([("exports", "0014_reading_of_runs")])
     with connection.cursor() as cursor:

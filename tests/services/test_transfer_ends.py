@@ -171,6 +171,29 @@ def test_holding_twice_freezes_once(source: Cell, live_server) -> None:
     assert Run.objects.filter(order__layout="transfer").count() == 2
 
 
+def test_an_offer_waits_for_what_is_being_done_to_the_cell_there(source: Cell, target: Cell, live_server) -> None:
+    departure = offered(source, live_server.url, target)
+    running_there = Run.objects.create(cell=target, owner=target.owner, order={})
+    departures.tell_target(uid=departure.uid)
+    departure.refresh_from_db()
+    assert (departure.state, departure.tell) == (DepartureState.OFFERED, "offer")
+    running_there.delete()
+    all_told()
+    departure.refresh_from_db()
+    assert (departure.tell, Import.objects.get().cell_id) == ("", target.pk)
+
+
+def test_a_decision_outlives_cell_and_account_of_who_left(source: Cell, target: Cell, live_server) -> None:
+    departure = held(source, live_server.url, target)
+    departures.departure_finalize(departure, digest=departure.digest)
+    owner = source.owner
+    Cell.objects.get(pk=source.pk).delete()
+    owner.delete()
+    found = Departure.objects.get(pk=departure.pk)
+    departures.departure_finalize(found, digest=departure.digest)
+    assert (found.state, found.owner) == (DepartureState.MOVED, None)
+
+
 def test_an_offer_that_nobody_takes_ends_after_a_day(source: Cell, target: Cell, both: Both, live_server) -> None:
     offered(source, live_server.url, target)
     assert departures.departures_sweep(now=timezone.now() + timedelta(hours=23)) == 0
