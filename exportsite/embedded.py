@@ -126,7 +126,7 @@ def start_postgres(data: Path, *options: str) -> Child:
     binaries = _pg_binaries(home, owner)
     cluster = home / "data"
     _initdb(binaries, cluster, keep_secret(data / "pg-password"), sockets / "pg", as_owner)
-    _await_predecessor(cluster)
+    _await_predecessor(cluster, sockets / "pg" / ".s.PGSQL.5432.lock")
     log = data / "log" / "postgres.log"
     argv = [binaries / "postgres", "-D", cluster, "-k", sockets / "pg", "-c", "listen_addresses="]
     # Statements and their values are people's data: an error is logged without them.
@@ -195,8 +195,11 @@ def _initdb(binaries: Path, cluster: Path, password: str, private: Path, as_owne
     fresh.rename(cluster)
 
 
-def _await_predecessor(cluster: Path) -> None:
-    """A supervisor that was killed leaves a server that is just ending, or the note of one that no longer is."""
+def _await_predecessor(cluster: Path, lock: Path) -> None:
+    """A supervisor that was killed leaves a server that is just ending, or the notes of one that no longer is.
+
+    PostgreSQL takes a note for its own word while any process has the number in it, be it dead and not yet buried.
+    """
     note = cluster / "postmaster.pid"
     try:
         pid = int(note.read_text().split("\n", 1)[0])
@@ -209,6 +212,7 @@ def _await_predecessor(cluster: Path) -> None:
         os.kill(pid, signal.SIGINT)
         time.sleep(0.1)
     note.unlink(missing_ok=True)
+    lock.unlink(missing_ok=True)
 
 
 def _is_server_of(pid: int, cluster: Path) -> bool:

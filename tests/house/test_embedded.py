@@ -52,18 +52,22 @@ def test_a_folder_with_a_difficult_name_is_a_folder(data: Path, children: list[C
     assert redis.Redis.from_url(embedded.redis_url(odd)).ping()
 
 
-def test_data_survives_a_killed_postgres_whose_note_names_a_stranger(data: Path, children: list[Child]) -> None:
-    """After a reboot the process number in postmaster.pid may be anybody's: here it is this test's."""
+def test_data_survives_a_killed_postgres_whose_notes_name_a_stranger(data: Path, children: list[Child]) -> None:
+    """After a reboot the process numbers in postmaster.pid and beside the socket may be any program's of that user."""
     first = embedded.start_postgres(data)
     with psycopg.connect(embedded.database_url(data)) as connection:
         connection.execute("CREATE TABLE kept (n int)")
         connection.execute("INSERT INTO kept VALUES (7)")
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
-    note = embedded.postgres_folder(data) / "postmaster.pid"
-    lines = note.read_text().split("\n")
-    note.write_text("\n".join([str(os.getpid()), *lines[1:]]))
+    [lock] = (data / "pg").glob("run/**/.s.PGSQL.5432.lock")
+    stranger = Child("stranger", ["sleep", "600"], user=lock.stat().st_uid)
+    children.append(stranger)
+    for note in (embedded.postgres_folder(data) / "postmaster.pid", lock):
+        lines = note.read_text().split("\n")
+        note.write_text("\n".join([str(stranger.pid), *lines[1:]]))
     children.append(embedded.start_postgres(data))
+    assert stranger.poll() is None
     with psycopg.connect(embedded.database_url(data)) as connection:
         assert connection.execute("SELECT n FROM kept").fetchone() == (7,)
 
