@@ -63,7 +63,9 @@ def run_check(*, check_id: int) -> None:
     now = timezone.now()
     if not _waiting(now).filter(pk=check_id).update(fence=F("fence") + 1, heartbeat_at=now, done=0):
         return
-    row = ImportCheck.objects.select_related("cell").get(pk=check_id)
+    row = ImportCheck.objects.select_related("cell").filter(pk=check_id).first()
+    if row is None:  # cancelled just now
+        return
     try:
         with Heart(row, beat=_beat) as heart:
             report = imports.import_check(

@@ -18,7 +18,7 @@ from exports.models import Received
 
 #: Asked for at once: so many, and so many stored bytes, unless one has more.
 BATCH_ROWS, BATCH_BYTES = 20_000, 256 << 20
-_TOUCHED_AT_ONCE = 5_000
+_PAGE_ROWS = 5_000
 #: Of a chunk's line beside what a quota counts.
 _PER_LINE = 1024
 
@@ -41,6 +41,7 @@ _KNOWN = """
 """
 _PAGE = "SELECT n, sha256 FROM offered WHERE have AND n > %s ORDER BY n LIMIT %s"
 _WANTED = "SELECT n, sha256, size, stored, encoding FROM offered WHERE NOT have ORDER BY n LIMIT %s"
+_CHUNKS = "SELECT n, sha256 FROM offered WHERE kind = %s AND n > %s ORDER BY n LIMIT %s"
 _HERE = "UPDATE offered SET have = %s WHERE sha256 = ANY(%s)"
 _RECEIVED = """
     INSERT INTO exports_received (cell_id, sha256, put_at) SELECT %s, unnest(%s::text[]), %s
@@ -83,7 +84,7 @@ def offered_touch(cell: Cell) -> None:
     last = -1
     while True:
         with connection.cursor() as cursor:
-            cursor.execute(_PAGE, [last, _TOUCHED_AT_ONCE])
+            cursor.execute(_PAGE, [last, _PAGE_ROWS])
             page = cursor.fetchall()
             if not page:
                 return
@@ -127,10 +128,16 @@ def batch_received(cell: Cell, batch: list[Content]) -> None:
 
 
 def chunks_offered(kind: str) -> Iterator[str]:
-    """SHA-256 of the chunks of this kind, in order; some KB."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT sha256 FROM offered WHERE kind = %s ORDER BY n", [kind])
-        yield from [sha256 for (sha256,) in cursor.fetchall()]
+    """SHA-256 of the chunks of this kind, in order; page by page, for who lists them says how many there are."""
+    last = -1
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(_CHUNKS, [kind, last, _PAGE_ROWS])
+            page = cursor.fetchall()
+        yield from (sha256 for _, sha256 in page)
+        if len(page) < _PAGE_ROWS:
+            return
+        last = page[-1][0]
 
 
 def received_forget(cell: Cell) -> None:

@@ -294,3 +294,11 @@ def test_a_cell_that_is_renamed_just_before_it_is_held_is_the_one_that_is_frozen
     running.run_export(run_id=departure.held_run_id)
     departure.refresh_from_db()
     assert (departure.state, departure.digest) == (DepartureState.HELD, transfers.facts(departure.run).digest)
+
+
+def test_chunks_are_read_page_by_page_and_in_order(target: Cell, monkeypatch) -> None:
+    monkeypatch.setattr(staged, "_PAGE_ROWS", 2)
+    rows = [(n, "files" if n % 3 else "documents", f"{n:064x}", 1, 1, "raw") for n in range(15)]
+    staged.offered_stage(target, rows)
+    for kind in ("documents", "files"):
+        assert list(staged.chunks_offered(kind)) == [digest for _, of, digest, *_ in rows if of == kind]

@@ -54,11 +54,6 @@ class Index:
     def find(self, name: str) -> tuple | None:
         return self._database.execute("SELECT * FROM member WHERE name = ?", [name]).fetchone()
 
-    def find_below(self, start: str) -> tuple | None:
-        """A member whose name begins so."""
-        found = "SELECT * FROM member WHERE name >= ? AND name < ? LIMIT 1"
-        return self._database.execute(found, [start, start + "\U0010ffff"]).fetchone()
-
     def last(self) -> tuple | None:
         return self._database.execute("SELECT * FROM member ORDER BY offset DESC LIMIT 1").fetchone()
 
